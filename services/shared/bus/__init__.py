@@ -134,7 +134,8 @@ class Bus(Protocol):
         ...
 
     def publisher(self, fence: str | None = None) -> Publisher:
-        """A publisher. With `fence`, opening one of the same name anywhere shuts the earlier one out: its `publish` then fails with `Unavailable` and nothing of it is seen."""
+        """A publisher. With `fence`, opening one of the same name anywhere shuts the earlier one out: its `publish` then fails with
+        `Unavailable` and nothing of it is seen."""
         ...
 
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:

@@ -1,0 +1,282 @@
+"""What a journey states and KPIs count: the records of the topic `journeys`.
+
+A fact is self-contained: its contribution to any KPI depends on nothing else. Times are whole microseconds since 1970
+(`…_us`), durations whole milliseconds (`…_ms`), money whole micro-units (`…_micros`). `at_us` is the first moment at which a fact
+has an effect; one part of a fact that takes effect later carries its own time (an order's cancellation, a case's resolution).
+`key` is unique among the facts of one person and month. A fact is published in the month (installation time zone) of its `at_us`,
+`Ended` in that of its `last_us`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from schemas.touchpoint import Actor, Stage
+
+Unit = Literal["journey", "person"]
+
+
+class Cohort(Struct, array_like=True, frozen=True):
+    """The journey that a fact belongs to – or, where `unit` is person, the person's whole history as one.
+
+    `channel`, `source`, `campaign` and `marketing_channel` are those of its first customer touchpoint.
+    """
+
+    id: str
+    started_us: int
+    entry_stage: Stage
+    channel: str
+    source: str
+    campaign: str | None = None
+    marketing_channel: str | None = None
+
+
+class Item(Struct, array_like=True, frozen=True):
+    """One touchpoint in a `Day`. `stage` counts it in the volume and in its journey; None: in no journey (yet) and without a stage.
+
+    `journey` is the index of its journey in `Day.journeys`, -1 if it is in none (yet). `person_stage` counts it in the person's
+    whole history; None: before the person's first customer touchpoint.
+    """
+
+    at_us: int
+    type: str
+    channel: str
+    source: str
+    actor: Actor
+    stage: Stage | None
+    journey: int
+    person_stage: Stage | None
+
+
+class _Fact(Struct, tag_field="kind", omit_defaults=True, kw_only=True, frozen=True):
+    pass
+
+
+class Day(_Fact, tag="day", kw_only=True, frozen=True):
+    """All touchpoints of one person on one calendar day. `active`: the customer did something; `previous_active` is the day before
+    this on which that was so (YYYY-MM-DD), None if this is the first (also where `active` is false)."""
+
+    day: str
+    at_us: int
+    active: bool = False
+    previous_active: str | None = None
+    items: list[Item]
+    journeys: list[Cohort] = []
+    person: Cohort | None = None
+
+    @property
+    def key(self) -> str:
+        return f"day/{self.day}"
+
+
+class Step(_Fact, tag="step", kw_only=True, frozen=True):
+    """A journey (or person) reaches `to_stage`. `from_stage` None: it starts there. `skipped` were jumped over: reached and left at
+    `at_us`, without time. `time_ms` is the time since `from_stage` was reached; None if that stage was not touched by then, or at the start.
+
+    `adopted` counts, by stage, touchpoints of others that came before the journey and belong to it from its start on.
+    """
+
+    unit: Unit
+    cohort: Cohort
+    at_us: int
+    from_stage: Stage | None
+    to_stage: Stage
+    skipped: list[Stage] = []
+    time_ms: int | None = None
+    adopted: dict[Stage, int] = {}
+
+    @property
+    def key(self) -> str:
+        return f"step/{self.unit}/{self.cohort.id}/{self.to_stage}"
+
+
+class Touched(_Fact, tag="touched", kw_only=True, frozen=True):
+    """The first touchpoint of a journey (or person) that counts in `stage`."""
+
+    unit: Unit
+    cohort: Cohort
+    at_us: int
+    stage: Stage
+
+    @property
+    def key(self) -> str:
+        return f"touched/{self.unit}/{self.cohort.id}/{self.stage}"
+
+
+class Transition(_Fact, tag="transition", kw_only=True, frozen=True):
+    """Two touchpoints of one journey, one after the other, that count in different stages. `from_stage` None: the journey's first."""
+
+    cohort: Cohort
+    at_us: int
+    n: int
+    from_stage: Stage | None
+    to_stage: Stage
+
+    @property
+    def key(self) -> str:
+        return f"transition/{self.cohort.id}/{self.n}"
+
+
+class Ended(_Fact, tag="ended", kw_only=True, frozen=True):
+    """A journey will be over at `at_us` = `last_us` + timeout, unless the customer speaks again before (then this fact is replaced)."""
+
+    cohort: Cohort
+    at_us: int
+    last_us: int
+    furthest_stage: Stage
+    current_stage: Stage
+    touchpoints: int
+
+    @property
+    def key(self) -> str:
+        return f"ended/{self.cohort.id}"
+
+
+class Visit(_Fact, tag="visit", kw_only=True, frozen=True):
+    """Customer touchpoints on one of the channels web, app and store with no gap over 30 minutes."""
+
+    at_us: int
+    ended_us: int
+    channel: str
+    source: str
+    touchpoints: int
+    stage: Stage
+    marketing_channel: str | None = None
+    campaign: str | None = None
+    first_id: str
+
+    @property
+    def key(self) -> str:
+        return f"visit/{self.channel}/{self.at_us}/{self.first_id}"
+
+
+class Amount(Struct, array_like=True, frozen=True):
+    """From `at_us` on an order is worth this; None: unknown."""
+
+    at_us: int
+    micros: int | None
+    currency: str | None
+
+
+class Refund(Struct, array_like=True, frozen=True):
+    """Money given back at `at_us`; `micros` None: all of it, or unknown."""
+
+    at_us: int
+    micros: int | None
+
+
+class OrderFact(_Fact, tag="order", kw_only=True, frozen=True):
+    """An order, with all its amendments. `stage` is purchase for the person's first order that stands when it is placed, else loyalty,
+    unless the sender gave another. `previous_us` is when the person's order before this one that stands was placed."""
+
+    system: str
+    order_id: str
+    at_us: int
+    stage: Stage
+    channel: str
+    source: str
+    amounts: list[Amount]
+    refunds: list[Refund] = []
+    cancelled_us: int | None = None
+    returned_us: int | None = None
+    previous_us: int | None = None
+    marketing_channel: str | None = None
+    campaign: str | None = None
+    cohort: Cohort | None = None
+
+    @property
+    def key(self) -> str:
+        return f"order/{self.system}/{self.order_id}"
+
+
+class CaseFact(_Fact, tag="case", kw_only=True, frozen=True):
+    """A service contact, from its first touchpoint on. `responded_us` is the first `answered` or agent message, `bot_responded_us` the first
+    bot message. `resolved_us` and `reopened_us` list every resolution and reopening in order. `others` are touchpoints of other people
+    on this case, as SOURCE/ID."""
+
+    system: str
+    case_id: str
+    at_us: int
+    stage: Stage
+    channel: str
+    source: str
+    opened_by: Actor
+    touchpoints: int
+    last_us: int
+    topic: str | None = None
+    product: str | None = None
+    feature: str | None = None
+    queue: str | None = None
+    team: str | None = None
+    responded_us: int | None = None
+    bot_responded_us: int | None = None
+    resolved_us: list[int] = []
+    reopened_us: list[int] = []
+    closed_us: int | None = None
+    transferred_us: list[int] = []
+    agents: list[str] = []
+    others: list[str] = []
+
+    @property
+    def key(self) -> str:
+        return f"case/{self.system}/{self.case_id}"
+
+
+class SurveyFact(_Fact, tag="survey", kw_only=True, frozen=True):
+    """A survey that was sent or answered. `stage` is its case's, else the furthest when it was answered. Scores as sent."""
+
+    survey_id: str
+    survey_kind: str
+    action: Literal["sent", "answered"]
+    at_us: int
+    stage: Stage
+    channel: str
+    source: str
+    score: float | None = None
+    scale_min: float | None = None
+    scale_max: float | None = None
+    easy: Literal["low", "high"] | None = None
+    case_id: str | None = None
+    topic: str | None = None
+    first_id: str
+
+    @property
+    def key(self) -> str:
+        return f"survey/{self.action}/{self.survey_id}/{self.first_id}"
+
+
+Fact = Day | Step | Touched | Transition | Ended | Visit | OrderFact | CaseFact | SurveyFact
+
+
+class PersonMonth(Struct, omit_defaults=True, kw_only=True, frozen=True):
+    """The facts of one person in one calendar month: the whole of them, whenever any changed.
+
+    A record with a `version` not above the one already taken is old and is ignored. `gone` takes everything of this
+    (person, month) away. `identified` is false for a person known by an order or a case only.
+    """
+
+    person_id: str
+    month: str
+    version: int
+    facts: list[Fact] = []
+    gone: bool = False
+    identified: bool = True
+
+
+class Watermark(Struct, kw_only=True, frozen=True):
+    """Everything that these input positions have changed has been published before this record.
+
+    {topic: {partition as text: offset of the next record to read}}. Key `watermark`; one in every partition of `journeys`.
+    """
+
+    watermark: dict[str, dict[str, int]]
+
+
+WATERMARK_KEY = b"watermark"
+
+
+def month_key(person_id: str, month: str) -> bytes:
+    """The key of a `PersonMonth` record."""
+    return f"{person_id}/{month}".encode()

@@ -1,0 +1,10 @@
+"""Names of the topics. All have equally many partitions, so that one member of a group holds the same partition of each."""
+
+TOUCHPOINTS = "touchpoints"
+"""Key: anchor identity (`namespace:value`). Value: `schemas.touchpoint.Accepted` as JSON."""
+REJECTED = "touchpoints.rejected"
+"""Key: source. Value: `schemas.rejected.RejectedRecord` as JSON."""
+COMMANDS = "commands"
+"""Key: an identity of the people concerned. Value: `schemas.commands.Command` as JSON."""
+JOURNEYS = "journeys"
+"""Compacted. Key: `person_id/YYYY-MM`, or `watermark`. Value: `schemas.facts.PersonMonth` or `schemas.facts.Watermark` as JSON."""
