@@ -13,6 +13,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from services.shared.errors import Rejected
+
+MAX_RECORD_BYTES = 1_000_000
+"""The limit of one record, key and value together; the same on every bus."""
+
 
 class Position(NamedTuple):
     """A place in a topic: the offset of one record in one partition."""
@@ -65,6 +70,17 @@ def partition_of(key: bytes, partitions: int) -> int:
     return zlib.crc32(key) % partitions
 
 
+def size_of(records: Iterable[Outgoing]) -> int:
+    """The bytes of all keys and values. Raises `Rejected("record_too_large")` if one record has over MAX_RECORD_BYTES."""
+    total = 0
+    for _, key, value, _ in records:
+        size = len(key) + len(value) if value is not None else len(key)
+        if size > MAX_RECORD_BYTES:
+            raise Rejected("record_too_large", f"a record may have {MAX_RECORD_BYTES:,} bytes, this one has {size:,}")
+        total += size
+    return total
+
+
 class Publisher(Protocol):
     """Publishes records durably, in the order given per key.
 
@@ -89,9 +105,11 @@ class Consumer(Protocol):
     Promises: the members of a group share out the partitions, all topics of one partition number going to one member
     where the topics have equally many partitions; records of one partition come in offset order, each at least once;
     hand-overs may overlap (the caller's compare-and-set on its position decides). The position is the caller's: a newly
-    assigned partition delivers nothing until `seek`; after `seek(topic, partition, offset)` the next record of it is the
-    first whose offset is ≥ `offset` (compaction may leave gaps). One thread at a time. Raises `Unavailable` when the bus
-    is away; `Misplaced` when an offset that was asked for is gone from the bus or beyond its end.
+    assigned partition (one that `assignment()` did not name after the poll before) delivers nothing until `seek`; after
+    `seek(topic, partition, offset)` the next record of it is the first whose offset is ≥ `offset` (compaction may leave
+    gaps). One thread at a time. Raises `Unavailable` when the bus is away or the consumer closed; `Misplaced`, from `seek`
+    or a later `poll`, when an offset that was asked for is gone from the bus or beyond its end: that partition then delivers
+    nothing until another `seek`, the others go on.
     """
 
     def poll(self, timeout_s: float, max_records: int = 1000) -> list[Record]:
@@ -126,11 +144,15 @@ class Bus(Protocol):
         ...
 
     def begin_offsets(self, topic: str) -> Mapping[int, int]:
-        """Per partition, the offset of the oldest record that is still kept (the end offset if there is none)."""
+        """Per partition, the first offset that can be asked for: retention moves it, compaction leaves gaps after it."""
         ...
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """Per partition, the offset that the next record will get."""
+        ...
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic and all that is in it; nothing happens if there is none."""
         ...
 
     def publisher(self, fence: str | None = None) -> Publisher:
