@@ -1,0 +1,226 @@
+"""One room's database: SQLite (embedded) or PostgreSQL, with the set-wise statements that both can do.
+
+SQL is written once, with `:name` parameters. A *key table* – rows given from here that a statement joins with – is written
+`{k}` and becomes `unnest(…)` on PostgreSQL and `json_each(…)` on SQLite. Driver errors are translated here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, CursorResult, Engine, MetaData, Table, create_engine, event, exc
+from sqlalchemy.engine import Row, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.types import BigInteger, Boolean, Float, Integer, LargeBinary, SmallInteger, TypeEngine
+
+from services.shared.errors import Unavailable
+
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+
+
+class Keys(NamedTuple):
+    """A key table: column names with PostgreSQL types (`bigint`, `text`, `smallint`), and rows of whole numbers or text."""
+
+    columns: Mapping[str, str]
+    rows: Sequence[Sequence[object]]
+
+
+class Database:
+    """A room's database. `schema` is its PostgreSQL schema; SQLite has a file per room. Thread-safe.
+
+    `durable` makes every SQLite commit survive a power cut; without it a cut may take the last commits back together.
+    """
+
+    def __init__(self, url: str, schema: str = "", *, durable: bool = True, pool_size: int = 8) -> None:
+        self.url = url
+        self.schema = schema
+        self.is_postgres = make_url(url).get_backend_name() == "postgresql"
+        self.engine = _postgres(url, schema, pool_size) if self.is_postgres else _sqlite(url, durable)
+        self.for_update = "FOR UPDATE" if self.is_postgres else ""
+
+    def create(self, metadata: MetaData) -> None:
+        """Create the schema and the tables that are missing; safe from several processes at once."""
+        with self.transaction() as tx:
+            if self.is_postgres:
+                tx.exec_driver_sql("SELECT pg_advisory_xact_lock(7461)")
+                if self.schema:
+                    tx.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"')
+            metadata.create_all(tx)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A read-committed transaction that may write; commits at the end, rolls back on any error. SQLite: the writer lock from the start."""
+        with _translated(), self.engine.connect() as tx, tx.begin():
+            yield tx
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A read-only transaction in which every statement sees the same moment."""
+        with _translated(), self.engine.connect() as plain:
+            level = "REPEATABLE READ" if self.is_postgres else "AUTOCOMMIT"
+            tx = (
+                plain.execution_options(isolation_level=level) if self.is_postgres else plain.execution_options(waypost_read=True)
+            )
+            with tx.begin():
+                yield tx
+
+    def execute(self, tx: Connection, sql: str, params: Mapping[str, object] | None = None, **keys: Keys) -> Sequence[Row[Any]]:
+        """Run one statement, with its key tables by name; returns its rows (empty for one that returns none)."""
+        result = self._run(tx, sql, params, keys)
+        return result.fetchall() if result.returns_rows else []
+
+    def count(self, tx: Connection, sql: str, params: Mapping[str, object] | None = None, **keys: Keys) -> int:
+        """Run one INSERT, UPDATE or DELETE and return how many rows it changed."""
+        return self._run(tx, sql, params, keys).rowcount
+
+    def insert(
+        self, tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[object]], tail: str = ""
+    ) -> None:
+        """Insert many rows in one statement. `tail` is SQL after the values, such as `ON CONFLICT … DO UPDATE SET x = excluded.x`."""
+        if not rows:
+            return
+        if self.is_postgres:
+            tx.exec_driver_sql(
+                _postgres_insert(table, tuple(columns), tail),
+                dict(zip((f"c{i}" for i in range(len(columns))), _transposed(rows), strict=True)),
+            )
+        else:
+            tx.exec_driver_sql(_sqlite_insert(table, tuple(columns), tail), [tuple(row) for row in rows])
+
+    def append(self, tx: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Insert many rows of which none can be there already: the fastest way in (COPY on PostgreSQL)."""
+        if not rows:
+            return
+        if not self.is_postgres:
+            self.insert(tx, table, columns, rows)
+            return
+        driver: Any = tx.connection.driver_connection
+        with _translated(), driver.cursor() as cursor, cursor.copy(_postgres_copy(table, tuple(columns))) as copy:
+            copy.set_types([_sql_type(table.c[column].type) for column in columns])
+            for row in rows:
+                copy.write_row(row)
+
+    def ping(self) -> None:
+        """Return if the database answers; raises Unavailable if not."""
+        with _translated(), self.engine.connect() as tx:
+            tx.exec_driver_sql("SELECT 1")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _run(self, tx: Connection, sql: str, params: Mapping[str, object] | None, keys: Mapping[str, Keys]) -> CursorResult[Any]:
+        given = dict(params or {})
+        for name, table in keys.items():
+            given.update(self._key_parameters(name, table))
+        shapes = tuple((name, tuple(table.columns.items())) for name, table in keys.items())
+        return tx.exec_driver_sql(_statement(sql, shapes, self.is_postgres), given)
+
+    def _key_parameters(self, name: str, table: Keys) -> Mapping[str, object]:
+        if not self.is_postgres:
+            return {name: msgspec.json.encode(table.rows).decode()}
+        columns = _transposed(table.rows) if table.rows else [[] for _ in table.columns]
+        return {f"{name}_{column}": values for column, values in zip(table.columns, columns, strict=True)}
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of a SQLite file; its folder must exist."""
+    return f"sqlite+pysqlite:///{file}"
+
+
+def postgres_url(url: str) -> str:
+    """A PostgreSQL URL with the driver that Waypost uses, whichever way it was written."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _postgres(url: str, schema: str, pool_size: int) -> Engine:
+    arguments: dict[str, object] = {"connect_timeout": 5, "application_name": f"waypost {schema}".strip()}
+    if schema:
+        arguments["options"] = f"-csearch_path={schema}"
+    return create_engine(
+        postgres_url(url), pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, connect_args=arguments
+    )
+
+
+def _sqlite(url: str, durable: bool) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False, "cached_statements": 256})
+
+    def on_connect(connection: DBAPIConnection, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={'FULL' if durable else 'NORMAL'}",
+            "cache_size=-16000",
+            "temp_store=MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def on_begin(connection: Connection) -> None:
+        reading = connection.get_execution_options().get("waypost_read", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError) as error:
+        raise Unavailable(f"the database does not answer as it should: {error}") from error
+
+
+def _transposed(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _sql_type(of: TypeEngine[Any]) -> str:
+    for kind, name in (
+        (BigInteger, "bigint"),
+        (SmallInteger, "smallint"),
+        (Integer, "integer"),
+        (Boolean, "boolean"),
+        (Float, "double precision"),
+        (LargeBinary, "bytea"),
+    ):
+        if isinstance(of, kind):
+            return name
+    return "text"
+
+
+@lru_cache(maxsize=512)
+def _statement(sql: str, keys: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], is_postgres: bool) -> str:
+    for name, columns in keys:
+        if is_postgres:
+            arrays = ", ".join(f":{name}_{column}::{kind}[]" for column, kind in columns)
+            fragment = f"unnest({arrays}) AS {name}({', '.join(column for column, _ in columns)})"
+        else:
+            picks = ", ".join(f"json_extract(value, '$[{i}]') AS {column}" for i, (column, _) in enumerate(columns))
+            fragment = f"(SELECT {picks} FROM json_each(:{name})) AS {name}"
+        sql = sql.replace(f"{{{name}}}", fragment)
+    return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%")) if is_postgres else sql
+
+
+@lru_cache(maxsize=128)
+def _postgres_insert(table: Table, columns: tuple[str, ...], tail: str) -> str:
+    arrays = ", ".join(f"%(c{i})s::{_sql_type(table.c[column].type)}[]" for i, column in enumerate(columns))
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT * FROM unnest({arrays}) {tail}"
+
+
+@lru_cache(maxsize=128)
+def _postgres_copy(table: Table, columns: tuple[str, ...]) -> str:
+    return f"COPY {table.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+
+
+@lru_cache(maxsize=128)
+def _sqlite_insert(table: Table, columns: tuple[str, ...], tail: str) -> str:
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) {tail}"

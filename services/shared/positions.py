@@ -1,0 +1,77 @@
+"""Where a room stands in the topics it reads: rows in the same database as the state those records produced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Table, Text
+
+from services.shared.bus import TopicInfo
+from services.shared.db import Database
+from services.shared.errors import Misplaced, PositionMoved
+
+
+class Stored(NamedTuple):
+    """The next offset to read of one partition, with the topic it was read from."""
+
+    topic_id: str
+    partitions: int
+    next_offset: int
+
+
+def position_table(metadata: MetaData) -> Table:
+    """The table of positions, in a room's own metadata."""
+    return Table(
+        "position",
+        metadata,
+        Column("topic", Text, primary_key=True),
+        Column("partition", Integer, primary_key=True),
+        Column("topic_id", Text, nullable=False),
+        Column("partitions", Integer, nullable=False),
+        Column("next_offset", BigInteger, nullable=False),
+    )
+
+
+class Positions:
+    """Reads and moves positions inside the caller's transaction."""
+
+    def __init__(self, database: Database, mend: str) -> None:
+        self._database = database
+        self._mend = mend
+
+    def read(self, tx: Connection) -> dict[tuple[str, int], Stored]:
+        """All positions, by (topic, partition)."""
+        rows = self._database.execute(tx, "SELECT topic, partition, topic_id, partitions, next_offset FROM position")
+        return {(row[0], row[1]): Stored(row[2], row[3], row[4]) for row in rows}
+
+    def start(self, tx: Connection, topic: TopicInfo, partition: int) -> int:
+        """The offset to go on from, 0 for a partition never read.
+
+        Raises Misplaced if the topic was recreated or has another number of partitions than when the position was stored.
+        """
+        self._database.execute(
+            tx,
+            "INSERT INTO position (topic, partition, topic_id, partitions, next_offset) "
+            "VALUES (:topic, :partition, :id, :partitions, 0) ON CONFLICT DO NOTHING",
+            {"topic": topic.name, "partition": partition, "id": topic.id, "partitions": topic.partitions},
+        )
+        stored = self.read(tx)[topic.name, partition]
+        if stored.topic_id != topic.id:
+            raise Misplaced(f"topic {topic.name} was deleted and created again; run `{self._mend}`")
+        if stored.partitions != topic.partitions:
+            raise Misplaced(
+                f"topic {topic.name} had {stored.partitions} partitions and has {topic.partitions} now; run `{self._mend}`"
+            )
+        return stored.next_offset
+
+    def move(self, tx: Connection, moves: Mapping[tuple[str, int], tuple[int, int]]) -> None:
+        """Compare-and-set {(topic, partition): (from, to)}, in one order for all writers. Raises PositionMoved if any is not at `from`."""
+        for (topic, partition), (old, new) in sorted(moves.items()):
+            changed = self._database.count(
+                tx,
+                "UPDATE position SET next_offset = :new WHERE topic = :topic AND partition = :partition AND next_offset = :old",
+                {"topic": topic, "partition": partition, "old": old, "new": new},
+            )
+            if changed != 1:
+                raise PositionMoved(f"{topic}/{partition} is no longer at {old}")
