@@ -70,7 +70,7 @@ class Database:
             with tx.begin():
                 yield tx
 
-    def execute(self, tx: Connection, sql: str, params: Mapping[str, object] | None = None, **keys: Keys) -> Sequence[Row[Any]]:
+    def execute(self, tx: Connection, sql: str, params: Mapping[str, object] | None = None, **keys: Keys) -> Sequence[Row[*tuple[Any, ...]]]:
         """Run one statement, with its key tables by name; returns its rows (empty for one that returns none)."""
         result = self._run(tx, sql, params, keys)
         return result.fetchall() if result.returns_rows else []
