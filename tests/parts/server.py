@@ -1,0 +1,92 @@
+"""A server that tests start as a process of its own, and end by its process id, whatever happens."""
+
+from __future__ import annotations
+
+import atexit
+import signal
+import socket
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class PartMissing(Exception):
+    """A real part (Kafka, PostgreSQL) cannot be had on this machine; the message says why."""
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """One command. It is up once a line of its output contains `ready`; all its output is kept in `log`.
+
+    `user` is whom to run as, None for ourselves.
+    """
+
+    def __init__(self, command: Sequence[str], ready: str, log: Path, user: str | None = None) -> None:
+        self._command = command
+        self._ready = ready
+        self._log = log
+        self._user = user
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None when it is not running."""
+        return None if self._process is None else self._process.pid
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """Start the command and return once it is ready. Raises PartMissing with the end of its output if it is not."""
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches the tests only, which then stop it in order
+            user=self._user,
+            group=self._user,
+            extra_groups=None if self._user is None else [],
+        )
+        atexit.register(self.kill9)
+        ready, last_lines = threading.Event(), deque[str](maxlen=20)
+        threading.Thread(target=self._follow, args=(self._process, ready, last_lines), daemon=True).start()
+        if not ready.wait(timeout_s) or self._process.poll() is not None:
+            self.kill9()
+            raise PartMissing(f"{self._command[0]} did not start:\n{''.join(last_lines)}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 30.0) -> None:
+        """End it with a signal and wait; kill it if that takes too long. Nothing happens when it is not running."""
+        if (process := self._process) is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._process = None
+        atexit.unregister(self.kill9)
+
+    def kill9(self) -> None:
+        """End it at once, as the kernel would."""
+        self.stop(signal.SIGKILL)
+
+    def _follow(self, process: subprocess.Popen[str], ready: threading.Event, last_lines: deque[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines, self._log.open("a") as log:
+            for line in lines:
+                log.write(line)
+                last_lines.append(line)
+                if self._ready in line:
+                    ready.set()
+        process.wait()
+        ready.set()
