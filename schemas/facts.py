@@ -106,7 +106,10 @@ class Touched(_Fact, tag="touched", kw_only=True, frozen=True):
 
 
 class Transition(_Fact, tag="transition", kw_only=True, frozen=True):
-    """Two touchpoints of one journey, one after the other, that count in different stages. `from_stage` None: the journey's first."""
+    """Two touchpoints of one journey, one after the other, that count in different stages. `from_stage` None: the journey's first.
+
+    `n` numbers the transitions of one person and month.
+    """
 
     cohort: Cohort
     at_us: int
@@ -116,7 +119,7 @@ class Transition(_Fact, tag="transition", kw_only=True, frozen=True):
 
     @property
     def key(self) -> str:
-        return f"transition/{self.cohort.id}/{self.n}"
+        return f"transition/{self.n}"
 
 
 class Ended(_Fact, tag="ended", kw_only=True, frozen=True):
@@ -127,7 +130,6 @@ class Ended(_Fact, tag="ended", kw_only=True, frozen=True):
     last_us: int
     furthest_stage: Stage
     current_stage: Stage
-    touchpoints: int
 
     @property
     def key(self) -> str:
