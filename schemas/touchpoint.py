@@ -39,12 +39,19 @@ Id = Annotated[str, Meta(min_length=1, max_length=100)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=2000)]
 Url = Annotated[str, Meta(max_length=8192)]
-ChannelName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Decimal = Annotated[str, Meta(pattern=r"^\d{1,10}(\.\d{1,6})?$")] | Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
+ChannelName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$(?!\n)")]
+"""Patterns end in `$(?!\\n)`: `$` alone lets a trailing line break through in Python, though not in JSON Schema."""
+Decimal = (
+    Annotated[str, Meta(pattern=r"^[0-9]{1,10}(\.[0-9]{1,6})?$(?!\n)")]
+    | Annotated[int, Meta(ge=0)]
+    | Annotated[float, Meta(ge=0)]
+)
 """Money or a quantity, at most 10⁹ units and six decimals; text is exact, a JSON number is taken by its shortest decimal form."""
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+SurveyKind = ChannelName
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 Seconds = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
 Number = int | float
+Positive = Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0)]
 
 
 class _Facet(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -109,7 +116,7 @@ class Survey(_Facet):
     """`scale_min`/`scale_max` default to the usual scale of `kind`: csat 1–5, nps 0–10, ces 1–7. `easy`: which end means easy (ces)."""
 
     survey_id: Name
-    kind: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    kind: SurveyKind
     action: Literal["sent", "answered"] | None = None
     score: Number | None = None
     scale_min: Number | None = None
@@ -131,13 +138,13 @@ class Recommendation(_Facet):
 
 class Referral(_Facet):
     code: Name | None = None
-    referred_by: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}:.{1,200}$")] | None = None
+    referred_by: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}:.{1,200}$(?!\n)")] | None = None
 
 
 class Review(_Facet, kw_only=True):
     product_id: Name | None = None
     rating: Number
-    rating_max: Annotated[Number, Meta(gt=0)] = 5
+    rating_max: Positive = 5
 
 
 class Outreach(_Facet):
