@@ -1,0 +1,332 @@
+"""The fold: one person's touchpoints, in order, become journeys and facts.
+
+`advance` takes the next touchpoint; what it changed is in `facts`, by month and key, None for a fact that moved away. A month's
+opening state is kept in `openings` when its first touchpoint comes, so that a late touchpoint is folded from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID, uuid5
+
+from msgspec.structs import replace
+
+from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, Step, Transition, Unit, Visit
+from schemas.times import DAY_US, MINUTE_US
+from schemas.touchpoint import STAGES, Campaign, Page, Stage
+from services.journey.domain import cases, orders, surveys
+from services.journey.domain.calendar import Calendar, day_text, month_of_day
+from services.journey.domain.derive import Derived
+from services.journey.domain.stages import INDEX, Progress, started, touch
+from services.journey.domain.state import State, Waiting, encode_state
+
+VISIT_CHANNELS = frozenset({"web", "app", "store"})
+VISIT_GAP_US = 30 * MINUTE_US
+
+
+@dataclass(frozen=True)
+class FoldRules:
+    """What a fold depends on beside the touchpoints. `classify` gives the marketing channel of a page view with its campaign."""
+
+    classify: Callable[[Page | None, Campaign | None], str]
+    timeout_us: int = 90 * DAY_US
+    calendar: Calendar = field(default_factory=Calendar)
+
+
+class Fold:
+    """One person's fold, from a state on.
+
+    `month` is the month of the newest touchpoint in `state`, None at the very start. `reopened` says that facts before this month
+    may hold effects of touchpoints after `state`: then all that `state` carries is stated anew.
+    """
+
+    def __init__(self, person_id: UUID, rules: FoldRules, state: State, month: int | None, *, reopened: bool = False) -> None:
+        self.state = state
+        self.facts: dict[tuple[int, str], Fact | None] = {}
+        self.openings: dict[int, bytes] = {}
+        self.month = month
+        self._person_id, self._rules = person_id, rules
+        self._ended_month = rules.calendar.month(state.last_us) if state.journey is not None else None
+        if reopened:
+            for carried in (*state.orders.values(), *state.cases.values(), *state.visits.values()):
+                if carried is not None:
+                    self._put(carried)
+
+    def advance(self, touchpoint: Derived, *, own: bool = True) -> None:
+        """Take the next touchpoint. One that is not the person's own only counts in the order or case that it is about."""
+        day = self._rules.calendar.day(touchpoint.time_us)
+        month = month_of_day(day)
+        if month != self.month:
+            self._open_month(month)
+        if not own:
+            self._foreign(touchpoint)
+            return
+        state = self.state
+        if state.day is None or state.day.day != day_text(day):
+            state.day = Day(day=day_text(day), at_us=touchpoint.time_us, items=[])
+        if touchpoint.actor == "customer":
+            self._customer_spoke(touchpoint)
+        is_open = state.journey is not None and touchpoint.time_us <= state.last_us + self._rules.timeout_us
+        own_stage = self._own_stage(touchpoint)
+        stage = self._count(touchpoint, own_stage, is_open)
+        self._count_in_person(touchpoint, own_stage)
+        self._note(touchpoint, own_stage, stage, is_open)
+        self._about(touchpoint, self._reached(stage))
+
+    def finish(self) -> None:
+        """State what is known of the journey that the newest touchpoint left open: when it will be over."""
+        if self.state.journey is not None:
+            self._end(self.state.journey)
+
+    # -- journeys -----------------------------------------------------------------------------------------------------------
+
+    def _customer_spoke(self, touchpoint: Derived) -> None:
+        """Start a journey, unless one is open; whatever it is, the customer is active today, and perhaps on a visit."""
+        state, at_us = self.state, touchpoint.time_us
+        marketing_channel = (
+            self._rules.classify(touchpoint.page, touchpoint.campaign) if touchpoint.page or touchpoint.campaign else None
+        )
+        if state.journey is None or at_us > state.last_us + self._rules.timeout_us:
+            self.finish()
+            self._start_journey(touchpoint, marketing_channel)
+        state.last_us = at_us
+        if state.person is None:
+            self._start_person(touchpoint, marketing_channel)
+        assert state.day is not None
+        if not state.day.active:
+            state.day = replace(state.day, active=True, previous_active=state.last_active)
+            state.last_active = state.day.day
+        if touchpoint.channel in VISIT_CHANNELS:
+            self._visit(touchpoint, marketing_channel)
+
+    def _cohort(self, id: str, touchpoint: Derived, entry_stage: Stage, marketing_channel: str | None) -> Cohort:
+        return Cohort(
+            id=id,
+            started_us=touchpoint.time_us,
+            entry_stage=entry_stage,
+            channel=touchpoint.channel,
+            source=touchpoint.source,
+            campaign=touchpoint.campaign.name if touchpoint.campaign is not None else None,
+            marketing_channel=marketing_channel,
+        )
+
+    def _start_journey(self, touchpoint: Derived, marketing_channel: str | None) -> None:
+        state = self.state
+        ordered_before = any(order is not None and orders.stands(order) for order in state.orders.values())
+        journey_id = str(uuid5(self._person_id, f"{touchpoint.source}/{touchpoint.id}"))
+        cohort = self._cohort(journey_id, touchpoint, "loyalty" if ordered_before else "awareness", marketing_channel)
+        oldest_us = touchpoint.time_us - self._rules.timeout_us
+        state.journey, self._ended_month = (
+            self._start("journey", cohort, [w for w in state.waiting if w.at_us >= oldest_us]),
+            None,
+        )
+        state.current, state.waiting = -1, []
+
+    def _start_person(self, touchpoint: Derived, marketing_channel: str | None) -> None:
+        state = self.state
+        cohort = self._cohort(str(self._person_id), touchpoint, "awareness", marketing_channel)
+        state.person, state.waiting_person = self._start("person", cohort, state.waiting_person), []
+
+    def _start(self, unit: Unit, cohort: Cohort, waiting: list[Waiting]) -> Progress:
+        """Begin, and count the touchpoints of others that were waiting as of this moment."""
+        adopted: dict[Stage, int] = {}
+        progress, first = started(unit, cohort, adopted)
+        self._put(first)
+        for one in waiting:
+            stage = one.stage if one.stage >= 0 else progress.furthest
+            adopted[STAGES[stage]] = adopted.get(STAGES[stage], 0) + 1
+            self._touch(unit, progress, cohort.started_us, stage)
+        return progress
+
+    def _touch(self, unit: Unit, progress: Progress, at_us: int, stage: int) -> None:
+        for fact in touch(unit, progress, at_us, stage):
+            self._put(fact)
+        if progress.last != stage and unit == "journey":
+            self.state.transitions += 1
+            self._put(
+                Transition(
+                    cohort=progress.cohort,
+                    at_us=at_us,
+                    n=self.state.transitions,
+                    from_stage=STAGES[progress.last] if progress.last >= 0 else None,
+                    to_stage=STAGES[stage],
+                )
+            )
+        progress.last = stage
+
+    def _count(self, touchpoint: Derived, own_stage: int, is_open: bool) -> int:
+        """Count a touchpoint in its journey; returns the stage it counts in there, -1 if it belongs to none yet."""
+        state = self.state
+        if not is_open or state.journey is None:
+            oldest_us = touchpoint.time_us - self._rules.timeout_us
+            state.waiting = [
+                *(waiting for waiting in state.waiting if waiting.at_us >= oldest_us),
+                Waiting(touchpoint.time_us, own_stage),
+            ]
+            return -1
+        if own_stage >= 0:
+            state.current = own_stage
+        stage = own_stage if own_stage >= 0 else state.journey.furthest
+        self._touch("journey", state.journey, touchpoint.time_us, stage)
+        return stage
+
+    def _count_in_person(self, touchpoint: Derived, own_stage: int) -> None:
+        person = self.state.person
+        if person is None:
+            self.state.waiting_person.append(Waiting(touchpoint.time_us, own_stage))
+        else:
+            self._touch("person", person, touchpoint.time_us, own_stage if own_stage >= 0 else person.furthest)
+
+    def _end(self, journey: Progress) -> None:
+        """When a journey will be over; the fact moves along with the customer's last word."""
+        state = self.state
+        month = self._rules.calendar.month(state.last_us)
+        ended = Ended(
+            cohort=journey.cohort,
+            at_us=state.last_us + self._rules.timeout_us,
+            last_us=state.last_us,
+            furthest_stage=STAGES[journey.furthest],
+            current_stage=STAGES[state.current] if state.current >= 0 else journey.cohort.entry_stage,
+        )
+        if self._ended_month is not None and self._ended_month != month:
+            self.facts[self._ended_month, ended.key] = None
+        self.facts[month, ended.key] = ended
+        self._ended_month = month
+
+    # -- stages -------------------------------------------------------------------------------------------------------------
+
+    def _own_stage(self, touchpoint: Derived) -> int:
+        """The index of a touchpoint's own stage, -1 without one. A placed order: purchase if no other stands, else loyalty."""
+        if touchpoint.stage is not None:
+            return INDEX[touchpoint.stage]
+        if not touchpoint.placed_order or touchpoint.order is None:
+            return -1
+        before_us = orders.previous_standing_us(
+            self.state.orders.values(), f"order/{touchpoint.system}/{touchpoint.order.order_id}"
+        )
+        return INDEX["purchase"] if before_us is None else INDEX["loyalty"]
+
+    def _reached(self, stage: int) -> Stage:
+        """The furthest stage now; for a touchpoint outside of any journey its own, or that of the last journey."""
+        if self.state.journey is not None:
+            return STAGES[self.state.journey.furthest]
+        return STAGES[max(stage, 0)]
+
+    # -- days, visits, orders, cases, surveys -------------------------------------------------------------------------------
+
+    def _note(self, touchpoint: Derived, own_stage: int, stage: int, is_open: bool) -> None:
+        """Write the touchpoint into its day."""
+        state, day = self.state, self.state.day
+        assert day is not None
+        index = -1
+        if is_open and state.journey is not None:
+            if not day.journeys or day.journeys[-1] != state.journey.cohort:
+                day.journeys.append(state.journey.cohort)
+            index = len(day.journeys) - 1
+        if state.person is not None and day.person is None:
+            day = state.day = replace(day, person=state.person.cohort)
+        counted = stage if stage >= 0 else own_stage
+        day.items.append(
+            Item(
+                at_us=touchpoint.time_us,
+                type=touchpoint.type,
+                channel=touchpoint.channel,
+                source=touchpoint.source,
+                actor=touchpoint.actor,
+                stage=STAGES[counted] if counted >= 0 else None,
+                journey=index,
+                person_stage=STAGES[state.person.last] if state.person is not None else None,
+            )
+        )
+        self._put(day)
+
+    def _visit(self, touchpoint: Derived, marketing_channel: str | None) -> None:
+        state, channel, at_us = self.state, touchpoint.channel, touchpoint.time_us
+        visit = state.visits.get(channel)
+        if visit is not None and at_us <= visit.ended_us + VISIT_GAP_US:
+            visit = replace(visit, ended_us=at_us, touchpoints=visit.touchpoints + 1)
+        else:
+            assert state.journey is not None
+            campaign = touchpoint.campaign.name if touchpoint.campaign is not None else None
+            visit = Visit(
+                at_us=at_us,
+                ended_us=at_us,
+                channel=channel,
+                source=touchpoint.source,
+                touchpoints=1,
+                stage=STAGES[state.journey.furthest],
+                marketing_channel=marketing_channel,
+                campaign=campaign,
+                first_id=f"{touchpoint.source}/{touchpoint.id}",
+            )
+            state.marketing_channel, state.campaign = marketing_channel, campaign
+        state.visits[channel] = visit
+        self._put(visit)
+
+    def _about(self, touchpoint: Derived, stage: Stage) -> None:
+        """The order, case and survey that a touchpoint of the person's own is about."""
+        if touchpoint.order is not None:
+            self._order(touchpoint)
+        case = self._case(touchpoint, stage, own=True) if touchpoint.case is not None else None
+        if touchpoint.survey is not None:
+            if case is None and touchpoint.survey.case_id is not None:
+                case = self.state.cases.get(f"case/{touchpoint.system}/{touchpoint.survey.case_id}")
+            self._put(surveys.survey_fact(touchpoint, case.stage if case else stage, case.topic if case else None))
+
+    def _foreign(self, touchpoint: Derived) -> None:
+        """Somebody else's touchpoint on an order or case: if it came first, the thing is theirs, else it goes on here."""
+        state = self.state
+        if touchpoint.order is not None:
+            key = f"order/{touchpoint.system}/{touchpoint.order.order_id}"
+            order = state.orders.setdefault(key, None)
+            if order is not None:
+                state.orders[key] = self._put_order(orders.amended(order, touchpoint))
+        if touchpoint.case is not None:
+            self._case(touchpoint, "awareness", own=False)
+
+    def _order(self, touchpoint: Derived) -> None:
+        state = self.state
+        assert touchpoint.order is not None
+        key = f"order/{touchpoint.system}/{touchpoint.order.order_id}"
+        if key in state.orders:
+            known = state.orders[key]
+            if known is not None:
+                state.orders[key] = self._put_order(orders.amended(known, touchpoint))
+            return
+        previous_us = orders.previous_standing_us(state.orders.values(), key)
+        stage: Stage = touchpoint.stage or ("purchase" if previous_us is None else "loyalty")
+        cohort = state.journey.cohort if state.journey is not None else None
+        state.orders[key] = self._put_order(
+            orders.placed(touchpoint, stage, previous_us, state.marketing_channel, state.campaign, cohort)
+        )
+
+    def _case(self, touchpoint: Derived, stage: Stage, *, own: bool) -> CaseFact | None:
+        state = self.state
+        assert touchpoint.case is not None
+        key = f"case/{touchpoint.system}/{touchpoint.case.case_id}"
+        known = state.cases.get(key)
+        if known is not None:
+            case: CaseFact | None = cases.continued(known, touchpoint, own=own)
+        elif own and key not in state.cases:
+            case = cases.opened(touchpoint, stage)
+        else:
+            case = None
+        state.cases[key] = case
+        if case is not None:
+            self._put(case)
+        return case
+
+    def _put_order(self, order: OrderFact) -> OrderFact:
+        self._put(order)
+        return order
+
+    # -- months -------------------------------------------------------------------------------------------------------------
+
+    def _open_month(self, month: int) -> None:
+        self.state.day, self.state.transitions = None, 0
+        self.openings[month] = encode_state(self.state)
+        self.month = month
+
+    def _put(self, fact: Fact) -> None:
+        self.facts[self._rules.calendar.month(fact.at_us), fact.key] = fact

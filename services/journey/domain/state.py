@@ -1,0 +1,64 @@
+"""What a fold carries from one touchpoint of a person to the next, and how it is kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from schemas.facts import CaseFact, Day, OrderFact, Visit
+from services.journey.domain.stages import Progress
+
+
+class Key(NamedTuple):
+    """A touchpoint's place in the total order of a person's touchpoints."""
+
+    time_us: int
+    original_us: int
+    case_rank: int
+    source: str
+    id: str
+
+
+class Waiting(NamedTuple):
+    """A touchpoint of others that came while no journey was open; `stage` is the index of its own stage, -1 without one."""
+
+    at_us: int
+    stage: int
+
+
+class State(Struct, array_like=True):
+    """A person, folded up to some touchpoint. It depends on nothing but the touchpoints up to there.
+
+    `current` is the own stage of the journey's newest touchpoint that has one. `last_us` is when the customer was last heard of
+    in the journey. `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and
+    `campaign` are those of the newest visit. `day` is the day that is not over yet, `transitions` counts those of this month.
+    """
+
+    person: Progress | None = None
+    journey: Progress | None = None
+    last_us: int = 0
+    current: int = -1
+    waiting: list[Waiting] = []
+    waiting_person: list[Waiting] = []
+    last_active: str | None = None
+    day: Day | None = None
+    transitions: int = 0
+    visits: dict[str, Visit] = {}
+    marketing_channel: str | None = None
+    campaign: str | None = None
+    orders: dict[str, OrderFact | None] = {}
+    cases: dict[str, CaseFact | None] = {}
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+def encode_state(state: State) -> bytes:
+    return _encoder.encode(state)
+
+
+def decode_state(kept: bytes) -> State:
+    return _decoder.decode(kept)
