@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
-from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, Step, Transition, Unit, Visit
+from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, Transition, Unit, Visit
 from schemas.times import DAY_US, MINUTE_US
 from schemas.touchpoint import STAGES, Campaign, Page, Stage
 from services.journey.domain import cases, orders, surveys

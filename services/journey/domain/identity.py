@@ -1,0 +1,160 @@
+"""Who a touchpoint belongs to: the ownership of handles in time (DESIGN.md section 6).
+
+A handle's owner at a time, in this order:
+ 1. the customer with whom it was seen in one touchpoint: the latest at or before the time, else the earliest after;
+ 2. if it was never seen with a customer, the customer to whom a handle seen with it belonged (by 1) at that moment,
+    in effect by the same rule;
+ 3. if neither, nobody: the root is the highest-ranked handle that it was seen with, in effect by the same rule, or itself.
+A handle seen with too many customers is shared: it identifies nobody, and a touchpoint is taken by its next identity.
+
+Most handles have one answer for all times; `rule` finds it without looking at any touchpoint. The rest is decided by sightings.
+Identities are whole numbers here (rows of the identity table); sets of identities that were seen together are interned, too.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from schemas.identity import is_customer
+
+
+class Identity(NamedTuple):
+    """A known identity. `customers` is with how many different customers it was seen, `customer` the only one, if it is one."""
+
+    id: int
+    name: str
+    customers: int = 0
+    customer: int | None = None
+
+
+class IdentitySet(NamedTuple):
+    """Identities that were seen together in a touchpoint, the highest rank first; `customer` is the customer among them."""
+
+    id: int
+    members: tuple[int, ...]
+    customer: int | None
+
+
+class Sighting(NamedTuple):
+    """A touchpoint as evidence of who used a handle, in the total order of touchpoints; `anchor` tells copies apart."""
+
+    time_us: int
+    original_us: int
+    case_rank: int
+    source: str
+    id: str
+    anchor: int
+    set_id: int
+
+
+class Settled(NamedTuple):
+    """The same root at all times."""
+
+    root: int
+
+
+class Timed(NamedTuple):
+    """The root depends on the time: the sighting in effect is one in these sets."""
+
+    sets: tuple[int, ...]
+
+
+Rule = Settled | Timed
+Sightings = Callable[[int], Sequence[Sighting]]
+"""Gives the sightings of a handle in the sets of its `Timed` rule, in order: all that matter for the times asked about."""
+
+
+class View:
+    """What is known of some identities and of the sets they are in, at one moment; `limit` is the most customers a handle may have."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.identities: dict[int, Identity] = {}
+        self.sets: dict[int, IdentitySet] = {}
+        self._of: dict[int, list[int]] = {}
+
+    def add_set(self, one: IdentitySet) -> None:
+        if one.id not in self.sets:
+            self.sets[one.id] = one
+            for member in one.members:
+                self._of.setdefault(member, []).append(one.id)
+
+    def sets_of(self, identity: int) -> Iterator[IdentitySet]:
+        """The known sets that an identity is in."""
+        return (self.sets[set_id] for set_id in self._of.get(identity, ()))
+
+    def copy(self) -> View:
+        """An independent view of the same knowledge."""
+        other = View(self.limit)
+        other.identities = dict(self.identities)
+        other.sets = dict(self.sets)
+        other._of = {identity: list(sets) for identity, sets in self._of.items()}
+        return other
+
+    def is_shared(self, identity: int) -> bool:
+        """Whether a handle was seen with so many customers that it identifies nobody."""
+        known = self.identities.get(identity)
+        return known is not None and known.customers > self.limit
+
+    def anchor(self, one: IdentitySet) -> int:
+        """The identity by which the touchpoints of a set are owned: its highest-ranked one that is not shared."""
+        return next((member for member in one.members if not self.is_shared(member)), one.members[0])
+
+    def rule(self, identity: int) -> Rule:
+        """How an identity's root is found: once and for all, or by the time."""
+        known = self.identities[identity]
+        if is_customer(known.name) or known.customers > self.limit:
+            return Settled(identity)
+        if known.customers == 1:
+            assert known.customer is not None
+            return Settled(known.customer)
+        if known.customers > 1:
+            return Timed(tuple(sorted(one.id for one in self.sets_of(identity) if one.customer is not None)))
+        return self._by_bridges(identity) or self._by_rank(identity)
+
+    def bridge(self, identity: int, one: IdentitySet) -> int | None:
+        """The highest-ranked other handle of a set that was seen with a customer."""
+        for member in one.members:
+            if member != identity and not self.is_shared(member) and self.identities[member].customers > 0:
+                return member
+        return None
+
+    def _by_bridges(self, identity: int) -> Rule | None:
+        bridges = {one.id: bridge for one in self.sets_of(identity) if (bridge := self.bridge(identity, one)) is not None}
+        if not bridges:
+            return None
+        roots = {
+            self.identities[bridge].customer if self.identities[bridge].customers == 1 else None for bridge in bridges.values()
+        }
+        only = roots.pop() if len(roots) == 1 else None
+        return Settled(only) if only is not None else Timed(tuple(sorted(bridges)))
+
+    def _by_rank(self, identity: int) -> Rule:
+        higher = {one.id: anchor for one in self.sets_of(identity) if (anchor := self.anchor(one)) != identity}
+        roots = set(higher.values())
+        if not roots:
+            return Settled(identity)
+        return Settled(roots.pop()) if len(roots) == 1 else Timed(tuple(sorted(higher)))
+
+
+def root_at(view: View, identity: int, time_us: int, sightings: Sightings) -> int:
+    """The root of an identity at a time: a customer, or the handle that a prospect goes by."""
+    rule = view.rule(identity)
+    if isinstance(rule, Settled):
+        return rule.root
+    sighting = in_effect(sightings(identity), time_us)
+    one = view.sets[sighting.set_id]
+    if one.customer is not None:
+        return one.customer
+    bridge = view.bridge(identity, one)
+    if bridge is None:
+        return view.anchor(one)
+    return root_at(view, bridge, sighting.time_us, sightings)
+
+
+def in_effect(sightings: Sequence[Sighting], time_us: int) -> Sighting:
+    """The latest sighting at or before a time, else the earliest after it; there must be one."""
+    index = bisect_right(sightings, time_us, key=lambda sighting: sighting.time_us)
+    return sightings[max(index - 1, 0)]
