@@ -1,0 +1,12 @@
+"""From bytes to touchpoints, item by item. Pure: no clock, no randomness, no I/O.
+
+unzip.py        gzip, stopped at the limit
+split.py        one object, an array or NDJSON → the bytes of each item
+decode.py       an item's bytes → Touchpoint, or what is wrong with it
+explain.py      what msgspec says → code, JSON pointer, sentence
+exact.py        what msgspec lets through: depth, duplicate keys, NUL
+identities.py   normalised identities
+check.py        what types can't state: times, money, scales
+ids.py          ids for touchpoints that came without one
+accept.py       all of it, one outcome per item
+"""
