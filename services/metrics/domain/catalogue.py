@@ -1,0 +1,90 @@
+"""The KPIs there are."""
+
+from __future__ import annotations
+
+from services.metrics.domain.cubes import BY_NAME
+from services.metrics.domain.kpis import Distinct, Kpi, NetScore, Share, Total
+
+KPIS: tuple[Kpi, ...] = (
+    Kpi(
+        "touchpoints",
+        "Touchpoints",
+        "count",
+        BY_NAME["touchpoints"],
+        Total("touchpoints"),
+        "Interactions of any kind, of customers, the business and systems, counted once each when they occurred. "
+        "The stage is empty for those that belong to no journey and have none of their own.",
+        grains=("hour", "day", "week", "month", "quarter", "year", "none"),
+    ),
+    Kpi(
+        "people",
+        "Active people",
+        "count",
+        BY_NAME["people"],
+        Distinct(BY_NAME["people_since"]),
+        "Distinct people with at least one customer touchpoint in the period. Periods do not add up: who is active in two "
+        "months is one person of the year.",
+    ),
+    Kpi(
+        "visits",
+        "Visits",
+        "count",
+        BY_NAME["visits"],
+        Total("visits"),
+        "Runs of customer touchpoints on web, app or store without a gap of more than 30 minutes, dated at their start.",
+    ),
+    Kpi(
+        "journeys",
+        "Journeys started",
+        "count",
+        BY_NAME["journeys"],
+        Total("journeys"),
+        "Journeys whose first customer touchpoint lies in the period; entry stage loyalty if the person had ordered before.",
+    ),
+    Kpi(
+        "orders",
+        "Orders",
+        "count",
+        BY_NAME["orders"],
+        Total("orders"),
+        "Orders placed in the period, less those cancelled in it. The pixel's and the server's report of one order are one order.",
+    ),
+    Kpi(
+        "gross_revenue",
+        "Gross revenue",
+        "currency",
+        BY_NAME["orders"],
+        Total("gross_micros", per=1_000_000, n="orders"),
+        "The worth of orders when they are placed; an amended amount counts with its difference when it is amended, and a cancelled "
+        "order takes its worth back when it is cancelled. Refunds and returns are not subtracted. Given per currency.",
+        per_currency=True,
+    ),
+    Kpi(
+        "cases_opened",
+        "Cases opened",
+        "count",
+        BY_NAME["cases"],
+        Total("opened"),
+        "Service contacts whose first touchpoint lies in the period.",
+    ),
+    Kpi(
+        "csat",
+        "Customer satisfaction",
+        "percent",
+        BY_NAME["csat"],
+        Share("satisfied", "answered"),
+        "Satisfied among all answered satisfaction surveys. Satisfied is a score at least three quarters of the way up its scale: "
+        "4 and 5 of 1 to 5.",
+    ),
+    Kpi(
+        "nps",
+        "Net promoter score",
+        "points",
+        BY_NAME["nps"],
+        NetScore("promoters", "detractors", "answered"),
+        "Share of answers 9 and 10 less share of answers 0 to 6, in points; scales 0 to 10 and 1 to 10 only.",
+        source="Reichheld: The One Number You Need to Grow. Harvard Business Review, December 2003",
+    ),
+)
+
+KPI_BY_ID = {kpi.id: kpi for kpi in KPIS}

@@ -1,0 +1,144 @@
+"""What is added up: cubes of measures that share their dimensions and their times.
+
+A cube is kept once per *dimension set*, so that the cost of a question is the product of the few dimensions asked for and not of
+all there are. Rows are kept by day and by month; `hourly` cubes also by hour. In a cube with a `cohort` each row carries two days,
+the one on which a contribution takes effect and the one by which it is picked.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Dims = tuple[str | None, ...]
+"""Values of a cube's dimensions, in the cube's order; None: not known, or none."""
+
+WIDTH = 8
+"""The most measures that a cube can have: columns of its rows."""
+
+
+class Cube(NamedTuple):
+    """`measures[i]` is column i of its rows. `kinds` are the facts that contribute to it. `cohort`: what the second day is.
+
+    `spread` names a measure (milliseconds) of which a histogram is kept beside the sum.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    sets: tuple[tuple[str, ...], ...]
+    measures: tuple[str, ...]
+    kinds: tuple[str, ...]
+    cohort: Literal["started", "previous"] | None = None
+    hourly: bool = False
+    spread: str | None = None
+
+    def set_for(self, wanted: frozenset[str]) -> tuple[str, ...] | None:
+        """The smallest dimension set that has all of `wanted`; None if there is none."""
+        fitting = [names for names in self.sets if wanted <= set(names)]
+        return min(fitting, key=len, default=None)
+
+    def key_of(self, names: tuple[str, ...]) -> str:
+        """How rows of this cube by these dimensions are named in the store."""
+        return f"{self.name}[{','.join(names)}]"
+
+
+_FIRST = ("channel", "source", "campaign", "marketing_channel")
+"""Of a journey's first customer touchpoint."""
+
+
+def _stages(name: str) -> Cube:
+    return Cube(
+        name,
+        dims=("stage", *_FIRST),
+        sets=(("stage", "channel", "marketing_channel"), ("stage", "source", "campaign")),
+        measures=("started", "reached", "left", "skipped", "dropped", "touched", "touchpoints", "time_ms"),
+        kinds=("day", "step", "touched", "ended"),
+        cohort="started",
+        spread="time_ms",
+    )
+
+
+def _transitions(name: str) -> Cube:
+    return Cube(
+        name,
+        dims=("from", "to", *_FIRST),
+        sets=tuple(("from", "to", first) for first in _FIRST),
+        measures=("transitions",),
+        kinds=("transition", "ended"),
+        cohort="started",
+    )
+
+
+CUBES: tuple[Cube, ...] = (
+    Cube(
+        "touchpoints",
+        dims=("stage", "channel", "type", "source"),
+        sets=(("stage", "channel"), ("type",), ("source",)),
+        measures=("touchpoints",),
+        kinds=("day",),
+        hourly=True,
+    ),
+    Cube(
+        "people",
+        dims=("identified",),
+        sets=(("identified",),),
+        measures=("day", "week", "month", "quarter", "year"),
+        kinds=("day",),
+    ),
+    Cube(
+        "people_since",
+        dims=("identified",),
+        sets=(("identified",),),
+        measures=("active_days",),
+        kinds=("day",),
+        cohort="previous",
+    ),
+    Cube(
+        "visits",
+        dims=("channel", "marketing_channel"),
+        sets=(("channel", "marketing_channel"),),
+        measures=("visits",),
+        kinds=("visit",),
+    ),
+    Cube(
+        "journeys",
+        dims=("entry_stage", "channel"),
+        sets=(("entry_stage", "channel"),),
+        measures=("journeys",),
+        kinds=("step",),
+    ),
+    Cube(
+        "orders",
+        dims=("currency", "stage", "channel", "source"),
+        sets=(("currency", "stage"), ("currency", "channel"), ("currency", "source")),
+        measures=("orders", "gross_micros"),
+        kinds=("order",),
+    ),
+    Cube(
+        "cases",
+        dims=("stage", "channel", "topic"),
+        sets=(("stage", "channel"), ("topic",)),
+        measures=("opened",),
+        kinds=("case",),
+    ),
+    Cube(
+        "csat",
+        dims=("stage", "channel", "topic", "source"),
+        sets=(("stage", "channel"), ("topic",), ("source",)),
+        measures=("answered", "satisfied"),
+        kinds=("survey",),
+    ),
+    Cube(
+        "nps",
+        dims=("stage", "channel", "topic", "source"),
+        sets=(("stage", "channel"), ("topic",), ("source",)),
+        measures=("answered", "promoters", "detractors"),
+        kinds=("survey",),
+    ),
+    _stages("stages.new"),
+    _stages("stages.returning"),
+    _stages("stages.person"),
+    _transitions("transitions.new"),
+    _transitions("transitions.returning"),
+)
+
+BY_NAME = {cube.name: cube for cube in CUBES}

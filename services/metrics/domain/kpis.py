@@ -1,0 +1,135 @@
+"""KPIs as declarations: a formula over measures, with everything that a reader needs to trust the number.
+
+The API, the catalogue page and the documents are made from these; `catalogue.py` holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from services.metrics.domain.cubes import Cube
+from services.metrics.domain.periods import Grain
+from services.metrics.domain.statistics import net_score, wilson
+
+KpiUnit = Literal["count", "percent", "points", "currency", "seconds"]
+"""currency: units of the row's `currency`."""
+
+Measures = Mapping[str, int]
+"""Sums of a cube's measures."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One row's numbers, not rounded. `n` is the sample size, `low` and `high` the 95 % interval; None: there is none."""
+
+    value: float | None
+    numerator: int | None
+    denominator: int | None
+    n: int
+    low: float | None = None
+    high: float | None = None
+    open: int = 0
+
+
+class Formula(Protocol):
+    """Turns sums of measures into a KPI's answer."""
+
+    def answer(self, measures: Measures, grain: Grain) -> Answer: ...
+
+    def text(self) -> str:
+        """The formula as it is shown in the catalogue."""
+        ...
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum of one measure. `per` divides it (1,000,000 micro-units are one unit); `n` names the measure that counts the sample."""
+
+    measure: str
+    per: int = 1
+    n: str | None = None
+
+    def answer(self, measures: Measures, grain: Grain) -> Answer:
+        total = measures[self.measure]
+        value = total if self.per == 1 else total / self.per
+        return Answer(value, total, None, measures[self.n] if self.n else total)
+
+    def text(self) -> str:
+        return self.measure if self.per == 1 else f"{self.measure} / {self.per:,}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """`part` of `whole` in percent, with Wilson's interval; no value where `whole` is 0."""
+
+    part: str
+    whole: str
+
+    def answer(self, measures: Measures, grain: Grain) -> Answer:
+        part, whole = measures[self.part], measures[self.whole]
+        interval = wilson(part, whole)
+        low, high = (100 * interval[0], 100 * interval[1]) if interval else (None, None)
+        return Answer(100 * part / whole if whole else None, part, whole, whole, low, high)
+
+    def text(self) -> str:
+        return f"100 × {self.part} / {self.whole}"
+
+
+@dataclass(frozen=True)
+class NetScore:
+    """(`plus` − `minus`) of `whole` in points from −100 to 100, with the interval of a difference of two proportions."""
+
+    plus: str
+    minus: str
+    whole: str
+
+    def answer(self, measures: Measures, grain: Grain) -> Answer:
+        plus, minus, whole = measures[self.plus], measures[self.minus], measures[self.whole]
+        interval = net_score(plus, minus, whole)
+        low, high = (100 * interval[0], 100 * interval[1]) if interval else (None, None)
+        return Answer(100 * (plus - minus) / whole if whole else None, plus - minus, whole, whole, low, high)
+
+    def text(self) -> str:
+        return f"100 × ({self.plus} − {self.minus}) / {self.whole}"
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Distinct people of a period: the active days whose previous active day lies before the period.
+
+    Each calendar grain has a measure of its own; grain none is answered from a cube by the previous active day.
+    """
+
+    since: Cube
+
+    def answer(self, measures: Measures, grain: Grain) -> Answer:
+        total = sum(measures.values()) if grain == "none" else measures[grain]
+        return Answer(total, total, None, total)
+
+    def text(self) -> str:
+        return "active days whose previous active day lies before the period"
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """`per_currency`: a sum of money, given per currency and never added across currencies."""
+
+    id: str
+    title: str
+    unit: KpiUnit
+    cube: Cube
+    formula: Formula
+    definition: str
+    source: str = ""
+    grains: tuple[Grain, ...] = ("day", "week", "month", "quarter", "year", "none")
+    per_currency: bool = field(default=False)
+
+    @property
+    def dimension_sets(self) -> tuple[tuple[str, ...], ...]:
+        return self.cube.sets
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        return tuple(name for name in self.cube.dims if any(name in names for names in self.cube.sets))

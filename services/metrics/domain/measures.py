@@ -1,0 +1,208 @@
+"""What a fact adds to which measures, and when: the one place that says what is counted.
+
+Every contribution takes effect at its own exact time and depends only on what was known by then, so "as of" any moment is a sum
+over the contributions effective by that moment. What a later part of a fact changes (an order's cancellation) is a contribution of
+its own that takes back what the earlier one added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from schemas.facts import (
+    CaseFact,
+    Cohort,
+    Day,
+    Ended,
+    Fact,
+    OrderFact,
+    Step,
+    SurveyFact,
+    Touched,
+    Transition,
+    Unit,
+    Visit,
+)
+from services.metrics.domain.calendar import NEVER, Calendar, date_of, day_number
+from services.metrics.domain.cubes import Dims
+from services.metrics.domain.surveys import csat_answer, nps_answer
+
+VERSION = 1
+"""Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
+
+
+class Contribution(NamedTuple):
+    """`value` is added to a measure of a cube at `at_us`. `cohort_day` is set in cubes with a cohort only."""
+
+    cube: str
+    measure: str
+    at_us: int
+    cohort_day: int | None
+    dims: Dims
+    value: int
+
+
+def contributions(fact: Fact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    """Everything that one fact adds, of a person who is `identified` or known by an order or a case only. Pure."""
+    return _OF_KIND[type(fact)](fact, identified, calendar)
+
+
+def effect_times(fact: Fact) -> list[int]:
+    """Every moment at which a fact takes effect, ascending. A superset of the times of its contributions."""
+    times = {fact.at_us}
+    if isinstance(fact, Day):
+        times.update(item.at_us for item in fact.items)
+    elif isinstance(fact, OrderFact):
+        times.update(amount.at_us for amount in fact.amounts)
+        times.update(refund.at_us for refund in fact.refunds)
+        times.update(at for at in (fact.cancelled_us, fact.returned_us) if at is not None)
+    elif isinstance(fact, CaseFact):
+        times.update(fact.resolved_us, fact.reopened_us, fact.transferred_us)
+        times.update(at for at in (fact.responded_us, fact.bot_responded_us, fact.closed_us) if at is not None)
+    return sorted(times)
+
+
+def _day(fact: Day, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    cohorts = [(_stage_cube("journey", of), calendar.day_of(of.started_us), _first(of)) for of in fact.journeys]
+    person = fact.person and (calendar.day_of(fact.person.started_us), _first(fact.person))
+    for item in fact.items:
+        yield Contribution("touchpoints", "touchpoints", item.at_us, None, (item.stage, item.channel, item.type, item.source), 1)
+        if item.journey >= 0 and item.stage is not None:
+            cube, started, first = cohorts[item.journey]
+            yield Contribution(cube, "touchpoints", item.at_us, started, (item.stage, *first), 1)
+        if person and item.person_stage is not None:
+            yield Contribution("stages.person", "touchpoints", item.at_us, person[0], (item.person_stage, *person[1]), 1)
+    if fact.active:
+        yield from _active(fact, identified)
+
+
+def _active(fact: Day, identified: bool) -> Iterator[Contribution]:
+    """One active day. The person is new to every period that holds this day but not the active day before it."""
+    at_us = min((item.at_us for item in fact.items if item.actor == "customer"), default=fact.at_us)
+    dims = ("true" if identified else "false",)
+    day = day_number(fact.day)
+    previous = NEVER if fact.previous_active is None else day_number(fact.previous_active)
+    yield Contribution("people_since", "active_days", at_us, previous, dims, 1)
+    yield Contribution("people", "day", at_us, None, dims, 1)
+    for period, start in _period_starts(day):
+        if previous < start:
+            yield Contribution("people", period, at_us, None, dims, 1)
+
+
+def _period_starts(day: int) -> Iterator[tuple[str, int]]:
+    on = date_of(day)
+    yield "week", day - on.weekday()
+    yield "month", day - on.day + 1
+    yield "quarter", day - (on - on.replace(month=(on.month - 1) // 3 * 3 + 1, day=1)).days
+    yield "year", day - (on - on.replace(month=1, day=1)).days
+
+
+def _step(fact: Step, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    cube, started, first = _stage_cube(fact.unit, fact.cohort), calendar.day_of(fact.cohort.started_us), _first(fact.cohort)
+
+    def add(measure: str, stage: str, value: int = 1) -> Contribution:
+        return Contribution(cube, measure, fact.at_us, started, (stage, *first), value)
+
+    yield add("reached", fact.to_stage)
+    for stage in fact.skipped:
+        yield from (add("reached", stage), add("left", stage), add("skipped", stage))
+    for stage, count in fact.adopted.items():
+        yield add("touchpoints", stage, count)
+    if fact.from_stage is None:
+        yield add("started", fact.to_stage)
+        if fact.unit == "journey":
+            dims = (fact.cohort.entry_stage, fact.cohort.channel)
+            yield Contribution("journeys", "journeys", fact.at_us, None, dims, 1)
+        return
+    yield add("left", fact.from_stage)
+    if fact.time_ms is not None:
+        yield add("time_ms", fact.from_stage, fact.time_ms)
+
+
+def _touched(fact: Touched, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    started = calendar.day_of(fact.cohort.started_us)
+    dims = (fact.stage, *_first(fact.cohort))
+    yield Contribution(_stage_cube(fact.unit, fact.cohort), "touched", fact.at_us, started, dims, 1)
+
+
+def _transition(fact: Transition, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    started = calendar.day_of(fact.cohort.started_us)
+    dims = (fact.from_stage, fact.to_stage, *_first(fact.cohort))
+    yield Contribution(_transition_cube(fact.cohort), "transitions", fact.at_us, started, dims, 1)
+
+
+def _ended(fact: Ended, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    started, first = calendar.day_of(fact.cohort.started_us), _first(fact.cohort)
+    stages, transitions = _stage_cube("journey", fact.cohort), _transition_cube(fact.cohort)
+    yield Contribution(stages, "dropped", fact.at_us, started, (fact.furthest_stage, *first), 1)
+    yield Contribution(transitions, "transitions", fact.at_us, started, (fact.current_stage, None, *first), 1)
+
+
+def _visit(fact: Visit, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    yield Contribution("visits", "visits", fact.at_us, None, (fact.channel, fact.marketing_channel), 1)
+
+
+def _order(fact: OrderFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    """An order counts from its first moment to its cancellation, at its present worth, under the currency of that worth."""
+
+    def add(at_us: int, currency: str | None, orders: int, micros: int) -> Iterator[Contribution]:
+        dims = (currency, fact.stage, fact.channel, fact.source)
+        if orders:
+            yield Contribution("orders", "orders", at_us, None, dims, orders)
+        if micros:
+            yield Contribution("orders", "gross_micros", at_us, None, dims, micros)
+
+    changes = sorted((amount.at_us, i, amount.currency, amount.micros or 0) for i, amount in enumerate(fact.amounts))
+    at_first = [change for change in changes if change[0] <= fact.at_us]
+    currency, micros = at_first[-1][2:] if at_first else (None, 0)
+    yield from add(fact.at_us, currency, 1, micros)
+    for at_us, _, new_currency, new_micros in changes[len(at_first) :]:
+        if fact.cancelled_us is not None and at_us >= fact.cancelled_us:
+            break
+        if new_currency == currency:
+            yield from add(at_us, currency, 0, new_micros - micros)
+        else:
+            yield from add(at_us, currency, -1, -micros)
+            yield from add(at_us, new_currency, 1, new_micros)
+        currency, micros = new_currency, new_micros
+    if fact.cancelled_us is not None:
+        yield from add(max(fact.at_us, fact.cancelled_us), currency, -1, -micros)
+
+
+def _case(fact: CaseFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    yield Contribution("cases", "opened", fact.at_us, None, (fact.stage, fact.channel, fact.topic), 1)
+
+
+def _survey(fact: SurveyFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    dims = (fact.stage, fact.channel, fact.topic, fact.source)
+    for cube, measures in (("csat", csat_answer(fact)), ("nps", nps_answer(fact))):
+        for measure in measures:
+            yield Contribution(cube, measure, fact.at_us, None, dims, 1)
+
+
+def _first(cohort: Cohort) -> Dims:
+    return cohort.channel, cohort.source, cohort.campaign, cohort.marketing_channel
+
+
+def _stage_cube(unit: Unit, cohort: Cohort) -> str:
+    if unit == "person":
+        return "stages.person"
+    return "stages.new" if cohort.entry_stage == "awareness" else "stages.returning"
+
+
+def _transition_cube(cohort: Cohort) -> str:
+    return "transitions.new" if cohort.entry_stage == "awareness" else "transitions.returning"
+
+
+_OF_KIND: dict[type[Any], Callable[[Any, bool, Calendar], Iterator[Contribution]]] = {
+    Day: _day,
+    Step: _step,
+    Touched: _touched,
+    Transition: _transition,
+    Ended: _ended,
+    Visit: _visit,
+    OrderFact: _order,
+    CaseFact: _case,
+    SurveyFact: _survey,
+}

@@ -1,0 +1,26 @@
+"""Intervals of proportions and scores, at 95 % (z = 1.959964)."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+Z = 1.959964
+
+
+def wilson(hits: int, n: int) -> tuple[float, float] | None:
+    """The score interval of a proportion (Wilson, JASA 22, 1927), between 0 and 1. None without samples, or where hits isn't 0 … n."""
+    if n <= 0 or not 0 <= hits <= n:
+        return None
+    p = hits / n
+    centre = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    return (0.0 if hits == 0 else max(0.0, centre - half), 1.0 if hits == n else min(1.0, centre + half))
+
+
+def net_score(plus: int, minus: int, n: int) -> tuple[float, float] | None:
+    """The interval of (plus − minus) / n, from the variance p₊ + p₋ − (p₊ − p₋)²; between −1 and 1. None without samples."""
+    if n <= 0 or plus < 0 or minus < 0 or plus + minus > n:
+        return None
+    net = (plus - minus) / n
+    half = Z * sqrt(max(0.0, (plus + minus) / n - net * net) / n)
+    return max(-1.0, net - half), min(1.0, net + half)

@@ -1,0 +1,42 @@
+"""Which measures an answered survey counts in.
+
+Satisfied: at least three quarters of the way up the scale, so 4 and 5 of 1–5. NPS: 9 and 10 promote, 0 to 6 detract (Reichheld, HBR
+2003); only the scales 0–10 and 1–10 have one.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from schemas.facts import SurveyFact
+
+_USUAL_SCALES: dict[str, tuple[float, float]] = {"csat": (1, 5), "nps": (0, 10)}
+
+
+def csat_answer(fact: SurveyFact) -> tuple[str, ...]:
+    """The csat measures of a survey: none unless it is an answer with a score on its scale."""
+    answer = _score(fact, "csat")
+    if answer is None:
+        return ()
+    score, low, high = answer
+    return ("answered", "satisfied") if 4 * (score - low) >= 3 * (high - low) else ("answered",)
+
+
+def nps_answer(fact: SurveyFact) -> tuple[str, ...]:
+    """The nps measures of a survey: none unless it is an answer with a score on 0–10 or 1–10."""
+    answer = _score(fact, "nps")
+    if answer is None or answer[1] not in (0, 1) or answer[2] != 10:
+        return ()
+    if answer[0] >= 9:
+        return ("answered", "promoters")
+    return ("answered", "detractors") if answer[0] <= 6 else ("answered",)
+
+
+def _score(fact: SurveyFact, kind: str) -> tuple[Fraction, Fraction, Fraction] | None:
+    if fact.survey_kind != kind or fact.action != "answered" or fact.score is None:
+        return None
+    usual_low, usual_high = _USUAL_SCALES[kind]
+    low = Fraction(usual_low if fact.scale_min is None else fact.scale_min)
+    high = Fraction(usual_high if fact.scale_max is None else fact.scale_max)
+    score = Fraction(fact.score)
+    return (score, low, high) if low <= score <= high and low < high else None

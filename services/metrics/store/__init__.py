@@ -1,0 +1,11 @@
+"""What metrics keeps, and the statements on it. Stores never commit: whoever opened the transaction does.
+
+tables        the tables
+generations   which rollups are live, and by which code and settings they were made
+taking        records of `journeys` → facts and rollups
+summing       sums → rollup rows and histograms, added in place
+reading       rollup rows and facts, for questions
+watermarks    how far journey had come
+checking      rollups recomputed from the stored facts, and compared
+rebuilding    a next generation from the stored facts
+"""

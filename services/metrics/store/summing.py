@@ -1,0 +1,76 @@
+"""Adds sums to the rollup rows and histograms of one partition, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from services.metrics.domain.rollups import Counts, RowKey, Sums, add_counts
+from services.metrics.store.packing import pack, unpack
+from services.metrics.store.tables import HISTOGRAM, ROLLUP, ROW_KEY, VALUES
+from services.shared.db import Database, Keys
+
+_CONFLICT = f"ON CONFLICT ({', '.join(ROW_KEY)}) DO UPDATE SET "
+_ADD = _CONFLICT + ", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in VALUES)
+_REPLACE = _CONFLICT + "counts = excluded.counts"
+_KEY_TYPES = {
+    "generation": "integer",
+    "cube": "text",
+    "grain": "text",
+    "effective": "integer",
+    "cohort": "integer",
+    "dims": "text",
+    "partition": "integer",
+}
+_SAME_KEY = " AND ".join(f"t.{name} = k.{name}" for name in ROW_KEY)
+_STORED_COUNTS = (
+    f"SELECT t.cube, t.grain, t.effective, t.cohort, t.dims, t.counts FROM {{k}} CROSS JOIN histogram t WHERE {_SAME_KEY}"
+)
+_EMPTIED = (
+    f"DELETE FROM rollup WHERE ({', '.join(ROW_KEY)}) IN (SELECT {', '.join(f'k.{name}' for name in ROW_KEY)} FROM {{k}}) AND "
+    + (" AND ".join(f"{name} = 0" for name in VALUES))
+)
+_GONE = f"DELETE FROM histogram WHERE ({', '.join(ROW_KEY)}) IN (SELECT {', '.join(f'k.{name}' for name in ROW_KEY)} FROM {{k}})"
+
+FullKey = tuple[int, str, str, int, int, str, int]
+
+
+class Summing:
+    """Writes rollups through one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, tx: Connection, generation: int, partition: int, sums: Sums) -> None:
+        """Add the sums to one partition's rows. Rows that come to nothing are removed."""
+        rows = sorted(sums.rows().items())
+        self._database.insert(
+            tx,
+            ROLLUP,
+            (*ROW_KEY, *VALUES),
+            [(*_full(generation, key, partition), *values) for key, values in rows],
+            _ADD,
+        )
+        lessened = [_full(generation, key, partition) for key, values in rows if min(values) < 0]
+        self._delete(tx, _EMPTIED, lessened)
+        if histograms := sums.histograms():
+            self._add_histograms(tx, generation, partition, histograms)
+
+    def _add_histograms(self, tx: Connection, generation: int, partition: int, histograms: Mapping[RowKey, Counts]) -> None:
+        keys = sorted(histograms)
+        table = Keys(_KEY_TYPES, [_full(generation, key, partition) for key in keys])
+        stored = {RowKey(*row[:5]): unpack(row[5]) for row in self._database.execute(tx, _STORED_COUNTS, k=table)}
+        for key in keys:
+            add_counts(stored.setdefault(key, {}), histograms[key])
+        kept = [(*_full(generation, key, partition), pack(counts)) for key, counts in sorted(stored.items()) if counts]
+        self._database.insert(tx, HISTOGRAM, (*ROW_KEY, "counts"), kept, _REPLACE)
+        self._delete(tx, _GONE, [_full(generation, key, partition) for key, counts in stored.items() if not counts])
+
+    def _delete(self, tx: Connection, statement: str, keys: Sequence[FullKey]) -> None:
+        if keys:
+            self._database.execute(tx, statement, k=Keys(_KEY_TYPES, keys))
+
+
+def _full(generation: int, key: RowKey, partition: int) -> FullKey:
+    return (generation, key.cube, key.grain, key.effective, key.cohort, key.dims, partition)

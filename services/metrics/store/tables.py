@@ -1,0 +1,101 @@
+"""The tables of metrics. Columns of rollups are in the order in which questions narrow them down."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+from services.metrics.domain.cubes import WIDTH
+from services.shared.positions import position_table
+
+METADATA = MetaData()
+POSITION = position_table(METADATA)
+VALUES = tuple(f"v{i}" for i in range(WIDTH))
+ROW_KEY = ("generation", "cube", "grain", "effective", "cohort", "dims", "partition")
+
+GENERATION = Table(
+    "generation",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("hash", Text, nullable=False),
+    Column("live", Boolean, nullable=False),
+)
+"""One row is live. `hash` is of the contributions' version and the settings that matter to them."""
+
+WATERMARK = Table(
+    "watermark",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+"""The newest watermark of each partition of `journeys`, and when the bus took it."""
+
+PERSON_MONTH = Table(
+    "person_month",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("person_id", Text, primary_key=True),
+    Column("month", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("identified", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+FACT = Table(
+    "fact",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("person_id", Text, primary_key=True),
+    Column("month", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("fact_until", "kind", "until_us"),
+    sqlite_with_rowid=False,
+)
+"""A fact as it was published. It takes effect at `until_us` for the last time, and before that on the day of `until_us` or at the
+times in `effect`."""
+
+EFFECT = Table(
+    "effect",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("at_us", BigInteger, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("person_id", Text, primary_key=True),
+    Column("month", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Index("effect_fact", "partition", "person_id", "month"),
+    sqlite_with_rowid=False,
+)
+"""The earlier effects of facts that take effect on several days (orders, cases)."""
+
+ROLLUP = Table(
+    "rollup",
+    METADATA,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("cube", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("effective", Integer, primary_key=True, autoincrement=False),
+    Column("cohort", Integer, primary_key=True, autoincrement=False),
+    Column("dims", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    *(Column(name, BigInteger, nullable=False) for name in VALUES),
+    sqlite_with_rowid=False,
+)
+
+HISTOGRAM = Table(
+    "histogram",
+    METADATA,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("cube", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("effective", Integer, primary_key=True, autoincrement=False),
+    Column("cohort", Integer, primary_key=True, autoincrement=False),
+    Column("dims", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("counts", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)

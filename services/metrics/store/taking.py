@@ -1,0 +1,221 @@
+"""Takes records of `journeys`: facts that came less facts that left, in rows and in rollups.
+
+The state after a batch is a function of the newest version of each (person, month) only, however the records were cut into batches
+and however often they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from schemas.facts import Fact, Watermark
+from schemas.topics import JOURNEYS
+from services.metrics.domain.calendar import Calendar
+from services.metrics.domain.measures import contributions, effect_times
+from services.metrics.domain.rollups import Sums
+from services.metrics.store.summing import Summing
+from services.metrics.store.tables import EFFECT, FACT, PERSON_MONTH
+from services.shared.bus import Record
+from services.shared.db import Database, Keys
+from services.shared.errors import Rejected
+
+FACT_COLUMNS = ("partition", "person_id", "month", "key", "kind", "at_us", "until_us", "body")
+_MONTH_TYPES = {"partition": "integer", "person_id": "text", "month": "text"}
+_FACT_TYPES = {**_MONTH_TYPES, "key": "text"}
+_SAME_MONTH = "t.partition = k.partition AND t.person_id = k.person_id AND t.month = k.month"
+_VERSIONS = (
+    f"SELECT t.partition, t.person_id, t.month, t.version, t.identified FROM {{k}} CROSS JOIN person_month t WHERE {_SAME_MONTH}"
+)
+_FACTS = f"SELECT t.partition, t.person_id, t.month, t.key, t.body FROM {{k}} CROSS JOIN fact t WHERE {_SAME_MONTH}"
+_DELETE_MONTHS = (
+    "DELETE FROM person_month WHERE (partition, person_id, month) IN (SELECT k.partition, k.person_id, k.month FROM {k})"
+)
+_DELETE_FACTS = (
+    "DELETE FROM fact WHERE (partition, person_id, month, key) IN (SELECT k.partition, k.person_id, k.month, k.key FROM {k})"
+)
+_DELETE_EFFECTS = (
+    "DELETE FROM effect WHERE (partition, person_id, month) IN (SELECT DISTINCT k.partition, k.person_id, k.month FROM {k}) "
+    "AND (partition, person_id, month, key) IN (SELECT k.partition, k.person_id, k.month, k.key FROM {k})"
+)
+_PUT_MONTH = (
+    "ON CONFLICT (partition, person_id, month) DO UPDATE SET version = excluded.version, identified = excluded.identified"
+)
+_PUT_FACT = (
+    "ON CONFLICT (partition, person_id, month, key) DO UPDATE SET kind = excluded.kind, at_us = excluded.at_us, "
+    "until_us = excluded.until_us, body = excluded.body"
+)
+_SEVERAL_DAYS = ("order", "case")
+"""Kinds whose effects may lie on several days; all others take effect within one day."""
+
+
+class MonthKey(NamedTuple):
+    partition: int
+    person_id: str
+    month: str
+
+
+class _Published(msgspec.Struct, kw_only=True):
+    """A `PersonMonth`, with its facts as they came."""
+
+    person_id: str
+    month: str
+    version: int
+    facts: list[msgspec.Raw] = []
+    gone: bool = False
+    identified: bool = True
+
+
+@dataclass
+class _Month:
+    """A person's month as it is, or will be. `version` None: never heard of it, or forgotten."""
+
+    version: int | None = None
+    identified: bool = True
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+_RECORD: msgspec.json.Decoder[_Published | None] = msgspec.json.Decoder(_Published | None)
+_FACT: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
+_WATERMARK = msgspec.json.Decoder(Watermark)
+
+
+def fact_of(body: str | bytes | msgspec.Raw) -> Fact:
+    """A stored or published fact. Raises Rejected("not_a_fact")."""
+    try:
+        return _FACT.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Rejected("not_a_fact", f"a fact of another version of Waypost, or none: {error}") from error
+
+
+class Taking:
+    """Applies records of `journeys` through one database."""
+
+    def __init__(self, database: Database, calendar: Calendar) -> None:
+        self._database, self._calendar = database, calendar
+        self._summing = Summing(database)
+
+    def take(self, tx: Connection, generation: int, records: Sequence[Record]) -> None:
+        """Bring facts and rollups up to these records of person-months, of which those of one partition are in order.
+
+        Raises Rejected for a record that is none.
+        """
+        published = [(_key_of(record), _read(record)) for record in records]
+        before = self._stored(tx, {key for key, _ in published})
+        after: dict[MonthKey, _Month] = {}
+        for key, month in published:
+            known = after.get(key, before.get(key))
+            after[key] = _next(known, month)
+        changed = {key: month for key, month in after.items() if month != before.get(key)}
+        if not changed:
+            return
+        self._write(tx, before, changed)
+        for partition, sums in self._differences(before, changed).items():
+            self._summing.add(tx, generation, partition, sums)
+
+    def _stored(self, tx: Connection, keys: Iterable[MonthKey]) -> dict[MonthKey, _Month]:
+        table = Keys(_MONTH_TYPES, sorted(keys))
+        months = {MonthKey(*row[:3]): _Month(row[3], bool(row[4])) for row in self._database.execute(tx, _VERSIONS, k=table)}
+        if months:
+            for partition, person_id, month, key, body in self._database.execute(
+                tx, _FACTS, k=Keys(_MONTH_TYPES, sorted(months))
+            ):
+                months[MonthKey(partition, person_id, month)].facts[key] = body
+        return months
+
+    def _write(self, tx: Connection, before: dict[MonthKey, _Month], changed: dict[MonthKey, _Month]) -> None:
+        kept = [(*key, month.version, month.identified) for key, month in sorted_items(changed) if month.version is not None]
+        forgotten = [key for key, month in changed.items() if month.version is None and key in before]
+        self._database.insert(tx, PERSON_MONTH, (*_MONTH_TYPES, "version", "identified"), kept, _PUT_MONTH)
+        self._delete(tx, _DELETE_MONTHS, _MONTH_TYPES, forgotten)
+        left, came = [], []
+        for key, month in sorted_items(changed):
+            old = before[key].facts if key in before else {}
+            left += [(*key, fact_key) for fact_key in old if old[fact_key] != month.facts.get(fact_key)]
+            came += [(key, fact_key, body) for fact_key, body in sorted(month.facts.items()) if old.get(fact_key) != body]
+        several = [fact for fact in left if fact[3].startswith(tuple(f"{kind}/" for kind in _SEVERAL_DAYS))]
+        self._delete(tx, _DELETE_EFFECTS, _FACT_TYPES, several)
+        put_again = {(*key, fact_key) for key, fact_key, _ in came}
+        self._delete(tx, _DELETE_FACTS, _FACT_TYPES, [fact for fact in left if fact not in put_again])
+        self._insert_facts(tx, came)
+
+    def _insert_facts(self, tx: Connection, came: Sequence[tuple[MonthKey, str, str]]) -> None:
+        rows, effects = [], []
+        for key, fact_key, body in came:
+            fact = fact_of(body)
+            kind = kind_of(fact)
+            *earlier, until_us = effect_times(fact)
+            rows.append((*key, fact_key, kind, fact.at_us, until_us, body))
+            if kind in _SEVERAL_DAYS:
+                effects += [(kind, at_us, *key, fact_key) for at_us in earlier]
+        self._database.insert(tx, FACT, FACT_COLUMNS, rows, _PUT_FACT)
+        self._database.insert(tx, EFFECT, ("kind", "at_us", *_FACT_TYPES), effects, "ON CONFLICT DO NOTHING")
+
+    def _differences(self, before: dict[MonthKey, _Month], changed: dict[MonthKey, _Month]) -> dict[int, Sums]:
+        by_partition: dict[int, Sums] = {}
+        nothing = _Month()
+        for key, new in changed.items():
+            old = before.get(key, nothing)
+            sums = by_partition.setdefault(key.partition, Sums(self._calendar))
+            for one, other, sign in ((old, new, -1), (new, old, 1)):
+                for fact_key, body in one.facts.items():
+                    if body != other.facts.get(fact_key) or one.identified != other.identified:
+                        sums.add(contributions(fact_of(body), one.identified, self._calendar), sign)
+        return by_partition
+
+    def _delete(self, tx: Connection, sql: str, types: dict[str, str], keys: Sequence[tuple[object, ...]]) -> None:
+        if keys:
+            self._database.execute(tx, sql, k=Keys(types, keys))
+
+
+def sorted_items(months: dict[MonthKey, _Month]) -> list[tuple[MonthKey, _Month]]:
+    """In key order, so that neighbouring rows are written together and two writers never wait for each other in a circle."""
+    return sorted(months.items(), key=lambda item: item[0])
+
+
+def kind_of(fact: Fact) -> str:
+    """The tag of a fact: day, step, …"""
+    return str(type(fact).__struct_config__.tag)
+
+
+def watermark_of(record: Record) -> Watermark:
+    """Raises Rejected("not_a_watermark")."""
+    try:
+        return _WATERMARK.decode(record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Rejected("not_a_watermark", f"the record's key is that of a watermark: {error}") from error
+
+
+def _key_of(record: Record) -> MonthKey:
+    try:
+        person_id, _, month = record.key.decode().rpartition("/")
+    except UnicodeDecodeError:
+        person_id = ""
+    if not person_id or record.topic != JOURNEYS:
+        raise Rejected("not_a_person_month", "the key of a record of journeys is person_id/YYYY-MM")
+    return MonthKey(record.partition, person_id, month)
+
+
+def _read(record: Record) -> _Published | None:
+    if record.value is None:
+        return None
+    try:
+        return _RECORD.decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Rejected("not_a_person_month", f"a record of another version of Waypost, or none: {error}") from error
+
+
+def _next(known: _Month | None, published: _Published | None) -> _Month:
+    """What a record makes of a month. An old version changes nothing; a tombstone forgets the month and its version."""
+    if published is None:
+        return _Month()
+    if known is not None and known.version is not None and published.version <= known.version:
+        return known
+    if published.gone:
+        return _Month(published.version, published.identified)
+    facts = {fact_of(raw).key: bytes(raw).decode() for raw in published.facts}
+    return _Month(published.version, published.identified, facts)

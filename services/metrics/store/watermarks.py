@@ -1,0 +1,47 @@
+"""How far journey had come when it published what is counted here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from services.metrics.store.tables import WATERMARK
+from services.metrics.store.taking import watermark_of
+from services.shared.bus import Record
+from services.shared.db import Database
+
+Places = Mapping[tuple[str, int], int]
+"""{(topic, partition): offset of the next record to read}."""
+
+_PUT = "ON CONFLICT (partition) DO UPDATE SET body = excluded.body, at_ms = excluded.at_ms"
+_POSITIONS = msgspec.json.Decoder(dict[str, dict[str, int]])
+
+
+class Passed(NamedTuple):
+    """The newest watermark that one partition of `journeys` has brought: journey's positions, and when the bus took it."""
+
+    positions: Places
+    at_ms: int
+
+
+def put(database: Database, tx: Connection, records: Sequence[Record]) -> None:
+    """Store watermark records; the last of each partition counts. Raises Rejected for one that is none."""
+    newest = {
+        record.partition: (msgspec.json.encode(watermark_of(record).watermark).decode(), record.timestamp_ms)
+        for record in records
+    }
+    rows = [(partition, *row) for partition, row in sorted(newest.items())]
+    database.insert(tx, WATERMARK, ("partition", "body", "at_ms"), rows, _PUT)
+
+
+def read(database: Database, tx: Connection) -> dict[int, Passed]:
+    """The newest watermark of each partition that has one."""
+    rows = database.execute(tx, "SELECT partition, body, at_ms FROM watermark")
+    return {row[0]: Passed(_places(row[1]), row[2]) for row in rows}
+
+
+def _places(body: str) -> Places:
+    return {(topic, int(partition)): offset for topic, of in _POSITIONS.decode(body).items() for partition, offset in of.items()}
