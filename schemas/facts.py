@@ -123,13 +123,17 @@ class Transition(_Fact, tag="transition", kw_only=True, frozen=True):
 
 
 class Ended(_Fact, tag="ended", kw_only=True, frozen=True):
-    """A journey will be over at `at_us` = `last_us` + timeout, unless the customer speaks again before (then this fact is replaced)."""
+    """A journey will be over at `at_us` = `last_us` + timeout, unless the customer speaks again before (then this fact is replaced).
+
+    `first_id` is the touchpoint that started it, as SOURCE/ID.
+    """
 
     cohort: Cohort
     at_us: int
     last_us: int
     furthest_stage: Stage
     current_stage: Stage
+    first_id: str
 
     @property
     def key(self) -> str:

@@ -42,7 +42,7 @@ class Database:
         self.schema = schema
         self.is_postgres = make_url(url).get_backend_name() == "postgresql"
         self.engine = _postgres(url, schema, pool_size) if self.is_postgres else _sqlite(url, durable)
-        self.for_update = "FOR UPDATE" if self.is_postgres else ""
+        self.for_update = "FOR NO KEY UPDATE" if self.is_postgres else ""
 
     def create(self, metadata: MetaData) -> None:
         """Create the schema and the tables that are missing; safe from several processes at once."""

@@ -114,7 +114,8 @@ class Fold:
     def _start_journey(self, touchpoint: Derived, marketing_channel: str | None) -> None:
         state = self.state
         ordered_before = any(order is not None and orders.stands(order) for order in state.orders.values())
-        journey_id = str(uuid5(self._person_id, f"{touchpoint.source}/{touchpoint.id}"))
+        first_id = f"{touchpoint.source}/{touchpoint.id}"
+        journey_id = str(uuid5(self._person_id, first_id))
         cohort = self._cohort(journey_id, touchpoint, "loyalty" if ordered_before else "awareness", marketing_channel)
         oldest_us = touchpoint.time_us - self._rules.timeout_us
         state.journey, self._ended_month = (
@@ -188,6 +189,7 @@ class Fold:
             last_us=state.last_us,
             furthest_stage=STAGES[journey.furthest],
             current_stage=STAGES[state.current] if state.current >= 0 else journey.cohort.entry_stage,
+            first_id=state.first_id,
         )
         if self._ended_month is not None and self._ended_month != month:
             self.facts[self._ended_month, ended.key] = None

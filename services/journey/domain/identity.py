@@ -45,7 +45,7 @@ class Sighting(NamedTuple):
     case_rank: int
     source: str
     id: str
-    anchor: int
+    anchor: str
     set_id: int
 
 

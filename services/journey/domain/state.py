@@ -31,13 +31,15 @@ class Waiting(NamedTuple):
 class State(Struct, array_like=True):
     """A person, folded up to some touchpoint. It depends on nothing but the touchpoints up to there.
 
-    `current` is the own stage of the journey's newest touchpoint that has one. `last_us` is when the customer was last heard of
-    in the journey. `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and
-    `campaign` are those of the newest visit. `day` is the day that is not over yet, `transitions` counts those of this month.
+    `first_id` (SOURCE/ID) is the touchpoint that started the journey, `last_us` when the customer was last heard of in it,
+    `current` the own stage of its newest touchpoint that has one. `waiting` are touchpoints of others that no journey has taken yet.
+    `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and `campaign` are those
+    of the newest visit. `day` is the day that is not over yet, `transitions` counts those of this month.
     """
 
     person: Progress | None = None
     journey: Progress | None = None
+    first_id: str = ""
     last_us: int = 0
     current: int = -1
     waiting: list[Waiting] = []

@@ -1,0 +1,11 @@
+"""Journey's tables, and all that reads and writes them. Nothing here commits: who opens a transaction ends it.
+
+| module | what it does |
+| --- | --- |
+| tables | the tables |
+| identities | identities, the sets they were seen in, locks, sightings |
+| touchpoints | stores each touchpoint once, finds copies, changes owners |
+| people | states, months of facts, journeys, cases, what is to be published |
+| write | a batch of touchpoints, from records to facts, in one transaction |
+| read | what the API asks |
+"""

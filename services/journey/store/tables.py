@@ -1,0 +1,167 @@
+"""Journey's tables. Text is compared by its bytes on both databases; times are microseconds since 1970."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+from services.shared.positions import position_table
+
+METADATA = MetaData()
+_Text = Text().with_variant(Text(collation="C"), "postgresql")
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+POSITION = position_table(METADATA)
+
+INSTALLATION = Table(
+    "installation",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("namespace", _Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
+"""One row: the UUID namespace of person ids, and the last version given out (SQLite; PostgreSQL has the sequence `version_seq`)."""
+
+IDENTITY = Table(
+    "identity",
+    METADATA,
+    Column("id", _Serial, Identity(), primary_key=True),
+    Column("name", _Text, nullable=False, unique=True),
+    Column("customers", Integer, nullable=False, server_default=text("0")),
+    Column("customer_id", BigInteger),
+)
+"""Every identity ever seen. `customers`: with how many different customers; `customer_id`: the only one, if it is one."""
+
+IDENTITY_SET = Table(
+    "identity_set",
+    METADATA,
+    Column("id", _Serial, Identity(), primary_key=True),
+    Column("members", _Text, nullable=False, unique=True),
+    Column("customer_id", BigInteger),
+    Index("identity_set_customer", "customer_id"),
+)
+"""Identities seen together in one touchpoint: their ids, highest rank first, joined by spaces."""
+
+MEMBERSHIP = Table(
+    "membership",
+    METADATA,
+    Column("identity_id", BigInteger, nullable=False),
+    Column("set_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("identity_id", "set_id"),
+    sqlite_with_rowid=False,
+)
+"""The sets that a handle is in (customers are found by `identity_set.customer_id`)."""
+
+TOUCHPOINT = Table(
+    "touchpoint",
+    METADATA,
+    Column("source", _Text, nullable=False),
+    Column("id", _Text, nullable=False),
+    Column("anchor_id", BigInteger, nullable=False),
+    Column("set_id", BigInteger, nullable=False),
+    Column("owner_id", BigInteger, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("original_us", BigInteger, nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    Column("case_rank", SmallInteger, nullable=False),
+    Column("has_copies", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("source", "id", "anchor_id"),
+    Index("touchpoint_owner", "owner_id", "time_us"),
+    Index("touchpoint_set", "set_id", "time_us"),
+)
+"""The source of truth: every touchpoint once, as it travelled. `owner_id` is the root identity it resolves to; `has_copies`: the same
+(source, id) also came under another anchor."""
+
+PERSON = Table(
+    "person",
+    METADATA,
+    Column("root_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("person_id", _Text, nullable=False, unique=True),
+    Column("version", BigInteger, nullable=False),
+    Column("touchpoints", BigInteger, nullable=False),
+    Column("suspected_bot", Boolean, nullable=False),
+    Column("last_time_us", BigInteger, nullable=False),
+    Column("last_original_us", BigInteger, nullable=False),
+    Column("last_case_rank", SmallInteger, nullable=False),
+    Column("last_source", _Text, nullable=False),
+    Column("last_id", _Text, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+)
+"""A person by root identity. `state` is the fold's state after the newest touchpoint; the `last_…` columns are its place in the order."""
+
+MONTH = Table(
+    "month",
+    METADATA,
+    Column("root_id", BigInteger, nullable=False),
+    Column("month", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("opening", LargeBinary, nullable=False),
+    Column("facts", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("root_id", "month"),
+)
+"""A person's facts of one month (JSON, by key), and the fold's state before the month's first touchpoint."""
+
+UNPUBLISHED = Table(
+    "unpublished",
+    METADATA,
+    Column("partition", Integer, nullable=False),
+    Column("root_id", BigInteger, nullable=False),
+    Column("month", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    PrimaryKeyConstraint("partition", "root_id", "month"),
+    sqlite_with_rowid=False,
+)
+"""The relay's work list: months whose newest version is not on the topic `journeys` yet. A month without a row in `month` is gone."""
+
+JOURNEY = Table(
+    "journey",
+    METADATA,
+    Column("id", _Text, primary_key=True),
+    Column("root_id", BigInteger, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("entry_stage", SmallInteger, nullable=False),
+    Column("furthest_stage", SmallInteger, nullable=False),
+    Column("current_stage", SmallInteger, nullable=False),
+    Column("channel", _Text, nullable=False),
+    Column("source", _Text, nullable=False),
+    Column("first_source", _Text, nullable=False),
+    Column("first_id", _Text, nullable=False),
+    Column("gone", Boolean, nullable=False),
+    Index("journey_started", "started_us", "id"),
+    Index("journey_root", "root_id"),
+)
+"""Journeys for lists and look-ups. A row whose journey is gone stays, so that its id still answers."""
+
+CASE = Table(
+    "service_case",
+    METADATA,
+    Column("system", _Text, nullable=False),
+    Column("case_id", _Text, nullable=False),
+    Column("root_id", BigInteger, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    Column("resolved", Boolean, nullable=False),
+    Column("channel", _Text, nullable=False),
+    Column("topic", _Text),
+    Column("fact", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("system", "case_id"),
+    Index("service_case_opened", "opened_us", "system", "case_id"),
+    Index("service_case_root", "root_id"),
+)
+"""Cases for lists; `fact` is the CaseFact as JSON."""

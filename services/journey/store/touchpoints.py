@@ -1,0 +1,207 @@
+"""Touchpoints as stored: each once under (anchor, source, id), owned by the root identity that it resolves to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from services.journey.domain.derive import Derived
+from services.journey.store.tables import TOUCHPOINT
+from services.shared.db import Database, Keys
+
+Reference = tuple[str, str, int]
+"""(source, id, anchor's identity): what a touchpoint is stored under."""
+_COLUMNS = (
+    "source", "id", "anchor_id", "set_id", "owner_id", "time_us", "original_us", "received_us", "case_rank", "has_copies", "body",
+)  # fmt: skip
+_REFERENCE = {"source": "text", "id": "text", "anchor": "bigint"}
+
+
+class Incoming(NamedTuple):
+    """A touchpoint on its way into the store: what it says, and its bytes."""
+
+    derived: Derived
+    body: bytes
+
+
+class New(NamedTuple):
+    """A touchpoint to store: with its anchor and its set of identities, its owner, and whether other copies exist."""
+
+    incoming: Incoming
+    anchor: int
+    set_id: int
+    owner: int
+    has_copies: bool
+
+    @property
+    def reference(self) -> Reference:
+        return self.incoming.derived.source, self.incoming.derived.id, self.anchor
+
+
+class Kept(NamedTuple):
+    """A stored touchpoint, but for its body."""
+
+    source: str
+    id: str
+    anchor: int
+    set_id: int
+    owner: int
+    time_us: int
+    received_us: int
+
+    @property
+    def reference(self) -> Reference:
+        return self.source, self.id, self.anchor
+
+
+def precedence(received_us: int, body: bytes) -> tuple[int, bytes]:
+    """Of several copies of a touchpoint the one where this is least counts."""
+    return received_us, hashlib.sha256(body).digest()
+
+
+class Touchpoints:
+    """Reads and writes in the caller's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def copies(self, tx: Connection, ids: Iterable[tuple[str, str]]) -> list[Kept]:
+        """All stored touchpoints with these (source, id)."""
+        rows = self._db.execute(
+            tx,
+            "SELECT p.source, p.id, p.anchor_id, p.set_id, p.owner_id, p.time_us, p.received_us FROM {k} "
+            "JOIN touchpoint p ON p.source = k.source AND p.id = k.id",
+            k=Keys({"source": "text", "id": "text"}, sorted(ids)),
+        )
+        return [Kept(*row) for row in rows]
+
+    def bodies(self, tx: Connection, references: Collection[Reference]) -> dict[Reference, bytes]:
+        rows = self._db.execute(
+            tx,
+            "SELECT p.source, p.id, p.anchor_id, p.body FROM {k} "
+            "JOIN touchpoint p ON p.source = k.source AND p.id = k.id AND p.anchor_id = k.anchor",
+            k=Keys(_REFERENCE, list(references)),
+        )
+        return {(row[0], row[1], row[2]): bytes(row[3]) for row in rows}
+
+    def append(self, tx: Connection, new: Sequence[New]) -> None:
+        """Store touchpoints that are not there yet."""
+        self._db.append(
+            tx,
+            TOUCHPOINT,
+            _COLUMNS,
+            [
+                (
+                    d.source, d.id, one.anchor, one.set_id, one.owner, d.time_us, d.original_us, d.received_us, d.case_rank,
+                    one.has_copies, one.incoming.body,
+                )
+                for one in new
+                for d in (one.incoming.derived,)
+            ],
+        )  # fmt: skip
+
+    def remove(self, tx: Connection, references: Collection[Reference]) -> None:
+        self._db.execute(
+            tx,
+            "DELETE FROM touchpoint WHERE (source, id, anchor_id) IN (SELECT k.source, k.id, k.anchor FROM {k})",
+            k=Keys(_REFERENCE, list(references)),
+        )
+
+    def mark_copies(self, tx: Connection, ids: Collection[tuple[str, str]]) -> None:
+        """Note that a (source, id) came under more than one anchor."""
+        self._db.execute(
+            tx,
+            "UPDATE touchpoint SET has_copies = true WHERE (source, id) IN (SELECT k.source, k.id FROM {k})",
+            k=Keys({"source": "text", "id": "text"}, sorted(ids)),
+        )
+
+    def in_sets(self, tx: Connection, sets: Collection[int], from_us: int, to_us: int) -> list[Kept]:
+        """The touchpoints of some sets of identities from `from_us` to `to_us`."""
+        rows = self._db.execute(
+            tx,
+            "SELECT source, id, anchor_id, set_id, owner_id, time_us, received_us FROM touchpoint "
+            "WHERE set_id IN (SELECT k.id FROM {k}) AND time_us BETWEEN :from_us AND :to_us",
+            {"from_us": from_us, "to_us": to_us},
+            k=Keys({"id": "bigint"}, [(id,) for id in sets]),
+        )
+        return [Kept(*row) for row in rows]
+
+    def own(self, tx: Connection, owners: Mapping[Reference, int]) -> None:
+        """Give touchpoints to other owners."""
+        self._db.execute(
+            tx,
+            "UPDATE touchpoint SET owner_id = k.owner FROM {k} "
+            "WHERE touchpoint.source = k.source AND touchpoint.id = k.id AND touchpoint.anchor_id = k.anchor",
+            k=Keys({**_REFERENCE, "owner": "bigint"}, [(*reference, owner) for reference, owner in owners.items()]),
+        )
+
+    def count(self, tx: Connection, owners: Collection[int]) -> dict[int, int]:
+        """How many touchpoints each owner has, copies counted once."""
+        rows = self._db.execute(
+            tx,
+            "SELECT p.owner_id, sum(CASE WHEN p.has_copies THEN 0 ELSE 1 END) "
+            "+ count(DISTINCT CASE WHEN p.has_copies THEN p.source || ' ' || p.id END) "
+            "FROM {k} JOIN touchpoint p ON p.owner_id = k.id GROUP BY p.owner_id",
+            k=Keys({"id": "bigint"}, [(owner,) for owner in owners]),
+        )
+        return {row[0]: int(row[1]) for row in rows}
+
+    def of_owner(self, tx: Connection, owner: int, from_us: int, to_us: int) -> list[bytes]:
+        """The bodies of a person's touchpoints from `from_us` up to but not including `to_us`, one copy of each, in no order.
+
+        Where copies exist, also outside of the range, the one that takes precedence decides whether it is in the range.
+        """
+        rows = self._db.execute(
+            tx,
+            "SELECT source, id, has_copies, body FROM touchpoint WHERE owner_id = :owner AND time_us >= :from_us AND time_us < :to_us",
+            {"owner": owner, "from_us": from_us, "to_us": to_us},
+        )
+        bodies = [bytes(row[3]) for row in rows if not row[2]]
+        if copied := {(row[0], row[1]) for row in rows if row[2]}:
+            bodies += self._one_of_each(tx, owner, copied, from_us, to_us)
+        return bodies
+
+    def on_things(self, tx: Connection, owner: int, from_us: int, to_us: int) -> list[bytes]:
+        """The bodies of other people's touchpoints on orders and cases that this person's touchpoints are about."""
+        rows = self._db.execute(
+            tx,
+            "SELECT DISTINCT p.source, p.id, p.anchor_id, p.body FROM ("
+            "SELECT DISTINCT m.identity_id FROM (SELECT DISTINCT set_id FROM touchpoint WHERE owner_id = :owner) AS own "
+            "JOIN membership m ON m.set_id = own.set_id JOIN identity i ON i.id = m.identity_id "
+            "WHERE i.name LIKE 'case:%' OR i.name LIKE 'order:%') AS thing "
+            "JOIN membership n ON n.identity_id = thing.identity_id JOIN touchpoint p ON p.set_id = n.set_id "
+            "WHERE p.owner_id <> :owner AND p.time_us >= :from_us AND p.time_us < :to_us",
+            {"owner": owner, "from_us": from_us, "to_us": to_us},
+        )
+        return [bytes(row[3]) for row in rows]
+
+    def owners_of_things(self, tx: Connection, handles: Collection[int]) -> dict[int, tuple[set[int], int]]:
+        """For orders and cases (by identity): the owners of the touchpoints about them, and the time of the first of these."""
+        rows = self._db.execute(
+            tx,
+            "SELECT k.id, p.owner_id, min(p.time_us) FROM {k} JOIN membership m ON m.identity_id = k.id "
+            "JOIN touchpoint p ON p.set_id = m.set_id GROUP BY k.id, p.owner_id",
+            k=Keys({"id": "bigint"}, [(id,) for id in handles]),
+        )
+        found: dict[int, tuple[set[int], int]] = {}
+        for handle, owner, first_us in rows:
+            owners, earliest_us = found.get(handle, (set(), first_us))
+            found[handle] = (owners | {owner}, min(earliest_us, first_us))
+        return found
+
+    def _one_of_each(self, tx: Connection, owner: int, ids: Collection[tuple[str, str]], from_us: int, to_us: int) -> list[bytes]:
+        rows = self._db.execute(
+            tx,
+            "SELECT p.source, p.id, p.received_us, p.time_us, p.body FROM {k} "
+            "JOIN touchpoint p ON p.source = k.source AND p.id = k.id WHERE p.owner_id = :owner",
+            {"owner": owner},
+            k=Keys({"source": "text", "id": "text"}, sorted(ids)),
+        )
+        least: dict[tuple[str, str], tuple[tuple[int, bytes], int, bytes]] = {}
+        for source, id, received_us, time_us, body in rows:
+            copy = (precedence(received_us, bytes(body)), time_us, bytes(body))
+            least[source, id] = min(least.get((source, id), copy), copy)
+        return [body for _, time_us, body in least.values() if from_us <= time_us < to_us]
