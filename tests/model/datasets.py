@@ -1,0 +1,166 @@
+"""Figures counted straight from the files in ../shared/data, with the standard library alone."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+CDNOW = DATA / "cdnow" / "CDNOW_master.txt"
+RETENTIONEERING = DATA / "retentioneering_ecom_v5" / "ecom.csv.gz"
+SILENCE = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class Cdnow:
+    """`orders` counts every row, also the `repeated_rows` that equal another in all columns."""
+
+    customers: int
+    orders: int
+    repeated_rows: int
+    revenue: Decimal
+    discs: int
+    first_purchases: int
+    loyalty_orders: int
+    journeys: int
+    new_journeys: int
+
+
+def cdnow_orders(path: Path = CDNOW) -> dict[str, list[tuple[date, int, Decimal]]]:
+    """Per customer its orders as (day, discs, dollars), in the order of the file."""
+    orders: defaultdict[str, list[tuple[date, int, Decimal]]] = defaultdict(list)
+    with path.open(encoding="ascii") as lines:
+        for line in lines:
+            columns = line.split()
+            if len(columns) == 4 and columns[0].isdigit():
+                customer, day, discs, dollars = columns
+                orders[customer].append((datetime.strptime(day, "%Y%m%d").date(), int(discs), Decimal(dollars)))
+    return dict(orders)
+
+
+def cdnow(path: Path = CDNOW) -> Cdnow:
+    """A customer's first order is the first purchase; a journey ends with a silence of more than 90 days."""
+    orders = cdnow_orders(path)
+    rows = [(customer, *order) for customer, theirs in orders.items() for order in theirs]
+    returns = sum(gaps_over(SILENCE, [day for day, _, _ in theirs]) for theirs in orders.values())
+    return Cdnow(
+        customers=len(orders),
+        orders=len(rows),
+        repeated_rows=repeats(rows),
+        revenue=sum((dollars for _, _, _, dollars in rows), Decimal(0)),
+        discs=sum(discs for _, _, discs, _ in rows),
+        first_purchases=len(orders),
+        loyalty_orders=len(rows) - len(orders),
+        journeys=len(orders) + returns,
+        new_journeys=len(orders),
+    )
+
+
+def repeats(rows: Iterable[tuple[object, ...]]) -> int:
+    """How many rows equal an earlier one."""
+    return sum(count - 1 for count in Counter(rows).values())
+
+
+def gaps_over(silence: timedelta, days: list[date]) -> int:
+    """How often two neighbouring days are further apart."""
+    ordered = sorted(days)
+    return sum(later - earlier > silence for earlier, later in pairwise(ordered))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the web shop's log."""
+
+    user: str
+    session: str
+    event: str
+    time: datetime
+    platform: str
+    channel: str
+    cohort: str
+    lifecycle: str
+
+
+@dataclass(frozen=True)
+class Shop:
+    """`events` counts every row, also the repeated ones. `stages` is by the given map, for rows whose event is in it."""
+
+    users: int
+    events: int
+    repeated_rows: int
+    sessions: int
+    first: datetime
+    last: datetime
+    by_event: dict[str, int]
+    by_stage: dict[str, int]
+    users_by_stage: dict[str, int]
+    by_platform: dict[str, int]
+    by_channel: dict[str, int]
+
+
+def retentioneering_rows(path: Path = RETENTIONEERING) -> list[Row]:
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as table:
+        return [
+            Row(
+                line["user_id"],
+                line["session_id"],
+                line["event"],
+                datetime.fromisoformat(line["timestamp"]),
+                line["platform"],
+                line["acquisition_channel"],
+                line["user_cohort"],
+                line["user_lifecycle"],
+            )
+            for line in csv.DictReader(table)
+        ]
+
+
+def retentioneering(stages: Mapping[str, str], path: Path = RETENTIONEERING) -> Shop:
+    """Counts of the web shop's log; `stages` maps its events to stages."""
+    rows = retentioneering_rows(path)
+    staged = [(stages[row.event], row.user) for row in rows if row.event in stages]
+    return Shop(
+        users=len({row.user for row in rows}),
+        events=len(rows),
+        repeated_rows=repeats((row,) for row in rows),
+        sessions=len({row.session for row in rows}),
+        first=min(row.time for row in rows),
+        last=max(row.time for row in rows),
+        by_event=dict(Counter(row.event for row in rows)),
+        by_stage=dict(Counter(stage for stage, _ in staged)),
+        users_by_stage=dict(Counter(stage for stage, _ in set(staged))),
+        by_platform=dict(Counter(row.platform for row in rows)),
+        by_channel=dict(Counter(row.channel for row in rows)),
+    )
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """A customer of the sample: repeat purchase days until the calibration's end, and the weeks to the last of them and to that end."""
+
+    repeats: int
+    recency_weeks: float
+    age_weeks: float
+    active_later: bool
+
+
+def cdnow_sample(end: date, path: Path = CDNOW.with_name("CDNOW_sample.txt")) -> dict[int, Buyer]:
+    """By the customer's number in the sample; purchases of one day are one."""
+    days: defaultdict[int, set[date]] = defaultdict(set)
+    with path.open(encoding="ascii") as lines:
+        for line in lines:
+            _, customer, day, _, _ = line.split()
+            days[int(customer)].add(datetime.strptime(day, "%Y%m%d").date())
+    return {customer: buyer(sorted(theirs), end) for customer, theirs in days.items()}
+
+
+def buyer(days: list[date], end: date) -> Buyer:
+    first, until = days[0], [day for day in days if day <= end]
+    return Buyer(len(until) - 1, (until[-1] - first).days / 7, (end - first).days / 7, days[-1] > end)
