@@ -54,7 +54,9 @@ def opened(path: Path) -> Iterator[Input]:
     try:
         yield source
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise Misconfigured(f"{path} is a damaged gzip file ({error}); everything before the damage was imported") from None
+        raise Misconfigured(
+            f"{path} is a damaged gzip file ({error}); get it again and repeat the import, nothing counts twice"
+        ) from None
     finally:
         source.close()
 

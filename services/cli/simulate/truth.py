@@ -34,7 +34,8 @@ class Journey:
     touchpoints: int = 0
 
     def has_reached(self, stage: Stage) -> bool:
-        return STAGES.index(self.entry) <= STAGES.index(stage) <= STAGES.index(self.furthest)
+        """Whoever enters further on has got beyond the stages before."""
+        return STAGES.index(stage) <= STAGES.index(self.furthest)
 
     def take(self, at_us: int, stage: Stage | None) -> None:
         """Count a touchpoint in its stage, or where the journey is; a stage beyond the furthest is reached."""

@@ -1,0 +1,136 @@
+"""A connection to a running service: the HTTP API as calls. Standard library only; one thread at a time."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from services.shared.errors import Misconfigured, Rejected, Unavailable
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+WAIT_S = 60.0
+"""How long a call goes on trying while the service is away or busy."""
+_RETRIED = frozenset({429, 503, 504})
+
+
+class Outcome(NamedTuple):
+    """What became of one touchpoint that was not accepted; `item` is its place in the request."""
+
+    item: int
+    code: str
+    message: str
+
+
+class Receipt(NamedTuple):
+    """The answer to one request: how many were accepted, what became of the others, the token to wait for."""
+
+    accepted: int
+    refused: list[Outcome]
+    token: str
+
+
+class Service:
+    """The API at `url`. `token` is a read or admin token where the service wants one.
+
+    Raises Unavailable when the service does not answer in time, Rejected when it says no, with its code and message.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, token: str = "", wait_s: float = WAIT_S) -> None:
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Misconfigured(f"{url!r} is no address of a service; write it like {DEFAULT_URL}")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self.url = f"{parts.scheme}://{parts.netloc}"
+        self._prefix = parts.path.rstrip("/")
+        self._connection = kind(parts.hostname, parts.port, timeout=60)
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._wait_s = wait_s
+
+    def get(self, path: str, query: Mapping[str, object] | None = None, after: str = "") -> Any:
+        """The JSON at `path`; with `after`, a receipt's token, only once what it stands for is visible there."""
+        asked = f"{path}?{urlencode(query, doseq=True)}" if query else path
+        headers = {"X-Waypost-After": after} if after else {}
+        return self._call("GET", asked, None, headers)
+
+    def post(self, path: str, body: object) -> Any:
+        return self._call("POST", path, msgspec.json.encode(body), {"Content-Type": "application/json"})
+
+    def delete(self, path: str) -> Any:
+        return self._call("DELETE", path, None, {})
+
+    def send(self, key: str, touchpoints: Sequence[bytes]) -> Receipt:
+        """Post touchpoints, each as JSON, until the service has said of each that it is kept or that it is refused."""
+        headers = {"Content-Type": "application/x-ndjson", "X-Write-Key": key}
+        answer = self._call("POST", "/v1/touchpoints", b"\n".join(touchpoints), headers, expected=(202, 422))
+        if "results" not in answer:
+            raise Rejected(answer["code"], answer["message"])
+        refused = [
+            Outcome(result["index"], result.get("code") or "rejected", result.get("message") or "")
+            for result in answer["results"]
+            if result["status"] == "rejected"
+        ]
+        return Receipt(answer["accepted"], refused, answer.get("token") or "")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def is_ready(self) -> bool:
+        """Whether the service is up and can do its work; never waits."""
+        try:
+            self._exchange("GET", "/health/ready", None, {})
+        except (OSError, http.client.HTTPException, Rejected, _TryAgain):
+            self._connection.close()
+            return False
+        return True
+
+    def _call(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], expected: tuple[int, ...] = (200, 202)
+    ) -> Any:
+        give_up, wait_s = time.monotonic() + self._wait_s, 0.1
+        while True:
+            try:
+                return self._exchange(method, path, body, headers, expected)
+            except _TryAgain as error:
+                reason, asked_s = error.reason, error.after_s
+            except (OSError, http.client.HTTPException) as error:
+                self._connection.close()
+                reason, asked_s = f"no Waypost answers at {self.url} ({error}); start one with `waypost up`", wait_s
+            if time.monotonic() >= give_up:
+                raise Unavailable(reason)
+            time.sleep(min(max(wait_s, asked_s), 5.0, max(give_up - time.monotonic(), 0)))
+            wait_s = min(2 * wait_s, 2.0)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], expected: tuple[int, ...] = (200, 202)
+    ) -> Any:
+        self._connection.request(method, self._prefix + path, body, {**self._headers, **headers})
+        with self._connection.getresponse() as response:
+            raw, status, after = response.read(), response.status, response.headers.get("Retry-After", "0")
+        answer = _decoded(raw, status, self.url)
+        if status in expected:
+            return answer
+        problem = answer if isinstance(answer, dict) else {}
+        message = str(problem.get("message") or f"the service answered {status}")
+        if status in _RETRIED:
+            raise _TryAgain(message, float(after) if after.isdigit() else 0.0)
+        raise Rejected(str(problem.get("code") or f"http_{status}"), message)
+
+
+class _TryAgain(Exception):
+    def __init__(self, reason: str, after_s: float) -> None:
+        super().__init__(reason)
+        self.reason, self.after_s = reason, after_s
+
+
+def _decoded(raw: bytes, status: int, url: str) -> Any:
+    try:
+        return msgspec.json.decode(raw) if raw else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        if status in _RETRIED:
+            return None
+        raise Rejected("not_waypost", f"what answers at {url} is not Waypost (status {status}, no JSON)") from None
