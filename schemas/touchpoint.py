@@ -48,6 +48,8 @@ Decimal = (
 )
 """Money or a quantity, at most 10⁹ units and six decimals; text is exact, a JSON number is taken by its shortest decimal form."""
 SurveyKind = ChannelName
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Namespace = Annotated[str, Meta(extra_json_schema={"pattern": "^[a-z][a-z0-9_]{0,39}$"})]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 Seconds = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
 Number = int | float
@@ -161,8 +163,8 @@ class _Fields(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tr
     """What every form of a touchpoint has. Times are RFC 3339 text with an offset, as they were sent."""
 
     type: Name
-    occurred_at: str | None = None
-    sent_at: str | None = None
+    occurred_at: Time | None = None
+    sent_at: Time | None = None
     channel: ChannelName | None = None
     actor: Actor | None = None
     stage: Stage | None = None
@@ -186,7 +188,7 @@ class Touchpoint(_Fields, kw_only=True):
     """As a sender posts it. Identity values may be numbers; ingest makes them text and drops those that stand for nobody."""
 
     id: Id | None = None
-    identities: dict[str, str | int | float | None] = {}
+    identities: dict[Namespace, str | int | float | None] = {}
     properties: dict[str, Any] = {}
 
 
@@ -200,6 +202,6 @@ class Accepted(_Fields, kw_only=True):
     id: Id
     source: Name
     system: Name
-    received_at: str
-    identities: dict[str, str] = {}
+    received_at: Time
+    identities: dict[Namespace, Name] = {}
     properties: Raw = Raw(b"{}")

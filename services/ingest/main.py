@@ -1,0 +1,116 @@
+"""Ingest's composition: settings, a bus and a Prometheus registry → the room."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from services.ingest import docs
+from services.ingest.api import Touchpoints
+from services.ingest.domain.identities import Identities
+from services.ingest.first_key import FirstKey, first_key
+from services.ingest.meters import Meters
+from services.ingest.store import Sources, parse_write_keys
+from services.shared.bus import Bus, Publisher
+from services.shared.clock import Clock
+from services.shared.config import Settings
+from services.shared.db import Database, sqlite_url
+from services.shared.errors import Unavailable
+from services.shared.http import Check
+from services.shared.log import Log
+
+REFRESH_S = 2.0
+"""How long a source that another process added or revoked may stay unnoticed."""
+
+
+@dataclass(frozen=True)
+class IngestRoom:
+    """What the process serves: `router` (documentation, schemas), `doors` (the hot path), what must be well, and the first key."""
+
+    router: APIRouter
+    doors: Mapping[str, ASGIApp]
+    open_paths: Sequence[str]
+    checks: Sequence[Check]
+    sources: Sources
+    first_key: FirstKey | None
+    _publisher: Publisher
+    _refresher: Refresher
+    _database: Database
+
+    def close(self) -> None:
+        """Finish what is queued for the bus, then release everything that `build` opened."""
+        self._publisher.close()
+        self._refresher.close()
+        self._database.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """Ingest's own database: a file in the data folder, or a schema of the PostgreSQL."""
+    if settings.embedded_database:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        return Database(sqlite_url(settings.data / "ingest.db"), pool_size=1)
+    return Database(settings.database, schema="ingest", pool_size=2)
+
+
+def open_sources(settings: Settings, database: Database, clock: Clock) -> Sources:
+    """The registry of sources; `waypost sources` uses it as well."""
+    return Sources(database, clock, parse_write_keys(settings.write_keys))
+
+
+def build(settings: Settings, bus: Bus, registry: CollectorRegistry, clock: Clock) -> IngestRoom:
+    """The room. The topics must be there. Raises Misconfigured; a database that is away is no obstacle, but not ready."""
+    database = open_database(settings)
+    sources = open_sources(settings, database, clock)
+    first = first_key(settings.data, sources) if settings.embedded_database and not settings.write_keys else None
+    publisher = bus.publisher()
+    identities = Identities(settings.phone_region, settings.nobody)
+    touchpoints = Touchpoints(sources, publisher, identities, clock, Meters(registry))
+    return IngestRoom(
+        router=docs.router(touchpoints),
+        doors={docs.PATH: touchpoints},
+        open_paths=[docs.PATH, "/schemas/*"],
+        checks=[Check("bus", bus.ping), Check("ingest database", sources.ping)],
+        sources=sources,
+        first_key=first,
+        _publisher=publisher,
+        _refresher=Refresher(sources, Log("ingest", clock, settings.log)),
+        _database=database,
+    )
+
+
+class Refresher:
+    """A thread that keeps the registry of sources fresh. One line of log when the database goes away, one when it is back."""
+
+    def __init__(self, sources: Sources, log: Log) -> None:
+        self._sources = sources
+        self._log = log
+        self._closing = threading.Event()
+        self._is_away = False
+        self._refresh()
+        self._thread = threading.Thread(target=self._run, name="ingest-sources", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing.wait(REFRESH_S):
+            self._refresh()
+
+    def _refresh(self) -> None:
+        try:
+            self._sources.refresh()
+        except Unavailable as error:
+            if not self._is_away:
+                self._log.warning("sources_not_refreshed", reason=str(error))
+            self._is_away = True
+        else:
+            if self._is_away:
+                self._log.info("sources_refreshed")
+            self._is_away = False

@@ -1,0 +1,46 @@
+"""What ingest counts for Prometheus."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from functools import lru_cache
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from services.ingest.domain.accept import Batch
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Meters:
+    """Touchpoints by source and result, refusals by code, and the time from a request's arrival until the bus holds it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._touchpoints = Counter(
+            "waypost_ingest_touchpoints", "touchpoints by source and result", ["source", "result"], registry=registry
+        )
+        self._rejected = Counter("waypost_ingest_rejected", "refused touchpoints by code", ["code"], registry=registry)
+        self._requests = Counter(
+            "waypost_ingest_refused_requests", "requests refused as a whole, by code", ["code"], registry=registry
+        )
+        self._seconds = Histogram(
+            "waypost_ingest_publish_seconds",
+            "from a request's arrival until the bus holds it",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._of = lru_cache(maxsize=1024)(self._touchpoints.labels)
+
+    def batch(self, source: str, batch: Batch) -> None:
+        """Count a request whose results are final."""
+        for status, count in Tally(result.status for result in batch.results).items():
+            self._of(source, status).inc(count)
+        for result in batch.results if batch.rejected else ():
+            if result.status == "rejected":
+                self._rejected.labels(result.code).inc()
+
+    def published(self, seconds: float) -> None:
+        self._seconds.observe(seconds)
+
+    def refused(self, code: str) -> None:
+        self._requests.labels(code).inc()

@@ -1,0 +1,150 @@
+"""Sources and their write keys: in ingest's own database, and from the setting `write_keys`.
+
+A key is public (it stands in web pages) and says only which source is speaking. It is kept as its SHA-256. Look-ups are
+answered from memory, so that ingest goes on while its database is away; `refresh` brings what other processes changed. What
+is looked up is the digest, so the time it takes tells nothing about a key.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import string
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text
+
+from services.shared.clock import Clock
+from services.shared.db import Database
+from services.shared.errors import Misconfigured, Rejected
+from services.shared.http.guard import hashed
+
+KEY = re.compile(r"c[0-9A-Za-z]{24,127}", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
+METADATA = MetaData()
+SOURCE = Table(
+    "source",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("system", Text, nullable=False),
+    Column("origins", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+)
+WRITE_KEY = Table(
+    "write_key",
+    METADATA,
+    Column("digest", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger),
+)
+
+
+class Source(NamedTuple):
+    """A registered sender. `origins` are the web origins that may post as it; none means any."""
+
+    name: str
+    system: str
+    origins: tuple[str, ...] = ()
+
+
+class SourceRow(NamedTuple):
+    """A source as `waypost sources list` shows it; `keys` counts those that are not revoked."""
+
+    source: Source
+    created_us: int
+    keys: int
+
+
+def new_key() -> str:
+    """A fresh write key: `c` and 32 letters and digits (190 bits), which every SDK takes."""
+    letters = string.ascii_letters + string.digits
+    return "c" + "".join(secrets.choice(letters) for _ in range(32))
+
+
+def parse_write_keys(text: str) -> dict[str, Source]:
+    """The setting `write_keys`: {digest: source}. Raises Misconfigured, naming the pair that is wrong."""
+    found: dict[str, Source] = {}
+    for pair in filter(None, map(str.strip, text.split(","))):
+        name, _, key = pair.partition("=")
+        if not NAME.fullmatch(name) or not KEY.fullmatch(key):
+            shape = "source=key, where a key is c and at least 24 letters and digits"
+            raise Misconfigured(f"WAYPOST_WRITE_KEYS: write each pair as {shape} (the pair of {name!r} is not)")
+        found[hashed(key)] = Source(name, name)
+    return found
+
+
+class Sources:
+    """The registry of sources. Methods that write raise `Unavailable` when the database is away. Thread-safe."""
+
+    def __init__(self, database: Database, clock: Clock, fixed: Mapping[str, Source] | None = None) -> None:
+        self._database = database
+        self._clock = clock
+        self._fixed = dict(fixed or {})
+        self._known = dict(self._fixed)
+        self._is_created = False
+
+    def find(self, key: str) -> Source | None:
+        """The source of a write key, from memory; None if there is none or it is revoked."""
+        return self._known.get(hashed(key))
+
+    def refresh(self) -> None:
+        """Read what the database holds now. Raises Unavailable; then what was known stays known."""
+        self._create()
+        query = "SELECT digest, name, system, origins FROM write_key JOIN source ON source = name WHERE revoked_us IS NULL"
+        with self._database.snapshot() as tx:
+            rows = self._database.execute(tx, query)
+        stored = {row[0]: Source(row[1], row[2], tuple(json.loads(row[3]))) for row in rows}
+        self._known = stored | self._fixed
+
+    def add(self, source: Source, key: str | None = None) -> str:
+        """Register a source, or give one that is there a further key; returns the key, which is shown only here.
+
+        A source that is there keeps its system and origins. A key that was revoked stays revoked.
+        """
+        if not NAME.fullmatch(source.name) or not NAME.fullmatch(source.system):
+            raise Rejected("invalid_source", "a name has 1 to 100 letters, digits, dots, dashes and underscores")
+        key = key or new_key()
+        now = self._clock()
+        self._create()
+        with self._database.transaction() as tx:
+            row = [source.name, source.system, json.dumps(source.origins), now]
+            self._database.insert(tx, SOURCE, ["name", "system", "origins", "created_us"], [row], "ON CONFLICT DO NOTHING")
+            columns = ["digest", "source", "created_us"]
+            self._database.insert(tx, WRITE_KEY, columns, [[hashed(key), source.name, now]], "ON CONFLICT DO NOTHING")
+        self.refresh()
+        return key
+
+    def list(self) -> Sequence[SourceRow]:
+        """All sources by name, those of the setting included."""
+        self._create()
+        query = (
+            "SELECT name, system, origins, source.created_us, count(digest) FROM source "
+            "LEFT JOIN write_key ON source = name AND revoked_us IS NULL GROUP BY name, system, origins, source.created_us"
+        )
+        with self._database.snapshot() as tx:
+            rows = self._database.execute(tx, query)
+        listed = [SourceRow(Source(row[0], row[1], tuple(json.loads(row[2]))), row[3], row[4]) for row in rows]
+        return sorted([*listed, *(SourceRow(source, 0, 1) for source in self._fixed.values())])
+
+    def revoke(self, name: str) -> int:
+        """Revoke every key of a source; returns how many there were. Raises Rejected("unknown_source")."""
+        self._create()
+        with self._database.transaction() as tx:
+            if not self._database.execute(tx, "SELECT 1 FROM source WHERE name = :name", {"name": name}):
+                raise Rejected("unknown_source", f"there is no source {name!r}; `waypost sources list` shows those there are")
+            update = "UPDATE write_key SET revoked_us = :now WHERE source = :name AND revoked_us IS NULL"
+            count = self._database.count(tx, update, {"now": self._clock(), "name": name})
+        self.refresh()
+        return count
+
+    def ping(self) -> None:
+        """Raises Unavailable when the database is away."""
+        self._database.ping()
+
+    def _create(self) -> None:
+        if not self._is_created:
+            self._database.create(METADATA)
+            self._is_created = True
