@@ -28,8 +28,10 @@ def split(body: bytes, is_lines: bool = False) -> list[bytes]:
     if is_lines:
         return _lines(body)
     match body[0]:
+        case 0x7B if body[-1] == 0x7D and (b"\n" not in body or _end_of_first(body) == len(body)):
+            return [body]
         case 0x7B:
-            return [body] if b"\n" not in body or _end_of_first(body) == len(body) else _lines_of_objects(body)
+            return _lines_of_objects(body)
         case 0x5B:
             return _array(body)
     raise Rejected("not_touchpoints", "the body is neither a JSON object nor an array nor NDJSON")

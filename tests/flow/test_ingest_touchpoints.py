@@ -1,0 +1,319 @@
+"""Touchpoints posted over HTTP are on the bus, and every mistake gets a clear answer. A real embedded bus, the whole application."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from schemas import tokens, topics
+from schemas.rejected import RejectedRecord
+from schemas.touchpoint import Accepted
+from services.ingest.main import IngestRoom, build
+from services.ingest.store import Source
+from services.shared.bus import TopicSpec
+from services.shared.bus.embedded import EmbeddedBus
+from services.shared.config import load
+from services.shared.http import Access, create_app
+
+NOW_US = 1_795_340_000_123_456
+PARTITIONS = 4
+KEY = "c" + "0" * 24
+PURCHASE = {"type": "order_completed", "identities": {"customer_id": "c-42"}, "order": {"order_id": "o-1", "amount": "19.99"}}
+
+
+class Ingest:
+    """A running room, and what is on its bus."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bus = EmbeddedBus(folder / "bus.db")
+        self.bus.create(TopicSpec(name, PARTITIONS) for name in (topics.TOUCHPOINTS, topics.REJECTED))
+        self.registry = CollectorRegistry()
+        self.room: IngestRoom = build(load(data=folder), self.bus, self.registry, lambda: NOW_US)
+        self.room.sources.add(Source("shop", "erp"), KEY)
+        room = self.room
+        self.app = create_app([room.router], room.checks, self.registry, Access(), open_paths=room.open_paths, doors=room.doors)
+        self.without_doors = create_app([room.router], room.checks, self.registry, Access(), open_paths=room.open_paths)
+
+    def close(self) -> None:
+        self.room.close()
+        self.bus.close()
+
+    def call(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str], door: bool = True
+    ) -> httpx.Response:
+        async def run() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app if door else self.without_doors)
+            async with httpx.AsyncClient(transport=transport, base_url="http://collect.example") as client:
+                return await client.request(method, path, content=content, headers=headers)
+
+        return asyncio.run(run())
+
+    def post(self, body: object, path: str = "/v1/touchpoints", *, key: str | None = KEY, **headers: str) -> httpx.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            sent.setdefault("authorization", f"Bearer {key}")
+        return self.call("POST", path, content, sent)
+
+    def values(self, topic: str) -> list[tuple[bytes, bytes]]:
+        found = []
+        for partition, offset in self.bus.begin_offsets(topic).items():
+            found += [(record.key, record.value or b"") for record in self.bus.read(topic, partition, offset)]
+        return found
+
+    def accepted(self) -> list[Accepted]:
+        return [msgspec.json.decode(value, type=Accepted) for _, value in self.values(topics.TOUCHPOINTS)]
+
+    def rejected(self) -> list[RejectedRecord]:
+        return [msgspec.json.decode(value, type=RejectedRecord) for _, value in self.values(topics.REJECTED)]
+
+
+@pytest.fixture
+def ingest(tmp_path: Path) -> Iterator[Ingest]:
+    running = Ingest(tmp_path)
+    yield running
+    running.close()
+
+
+def test_one_touchpoint_is_on_the_bus_before_it_is_accepted(ingest: Ingest) -> None:
+    answer = ingest.post({**PURCHASE, "id": "t-1", "properties": {"note": "as sent"}})
+    assert answer.status_code == 202
+    body = answer.json()
+    assert body == {
+        "accepted": 1,
+        "rejected": 0,
+        "results": [{"index": 0, "status": "accepted", "id": "t-1"}],
+        "token": body["token"],
+    }
+    ((key, value),) = ingest.values(topics.TOUCHPOINTS)
+    assert key == b"customer_id:c-42"
+    assert json.loads(value) == {
+        **PURCHASE,
+        "id": "t-1",
+        "properties": {"note": "as sent"},
+        "source": "shop",
+        "system": "erp",
+        "received_at": "2026-11-22T09:33:20.123456Z",
+    }
+    ((topic, partition),) = tokens.decode(body["token"])
+    assert topic == topics.TOUCHPOINTS
+    assert ingest.bus.end_offsets(topic)[partition] == 1
+
+
+def test_an_array_ndjson_and_gzip_are_the_same(ingest: Ingest) -> None:
+    items = [{**PURCHASE, "id": f"t-{n}"} for n in range(3)]
+    lines = "\n".join(map(json.dumps, items)).encode()
+    assert ingest.post(items).json()["accepted"] == 3
+    assert ingest.post(lines).json()["accepted"] == 3
+    assert ingest.post(lines, content_type="application/x-ndjson").json()["accepted"] == 3
+    assert ingest.post(gzip.compress(lines), content_encoding="gzip").json()["accepted"] == 3
+    assert sorted(touchpoint.id for touchpoint in ingest.accepted()) == sorted(["t-0", "t-1", "t-2"] * 4)
+
+
+def test_one_bad_item_of_a_thousand_spoils_nobody_and_is_kept(ingest: Ingest) -> None:
+    items: list[dict[str, Any]] = [{**PURCHASE, "id": f"t-{n}"} for n in range(1000)]
+    items[499]["stage"] = "purchased"
+    body = ingest.post(items).json()
+    assert (body["accepted"], body["rejected"], len(body["results"])) == (999, 1, 1000)
+    assert [result["index"] for result in body["results"]] == list(range(1000))
+    refused = body["results"][499]
+    assert (refused["id"], refused["status"], refused["code"], refused["pointer"]) == (
+        "t-499",
+        "rejected",
+        "invalid_choice",
+        "/stage",
+    )
+    (kept,) = ingest.rejected()
+    assert json.loads(base64.b64decode(kept.body)) == items[499]
+    assert (kept.source, kept.code, kept.room) == ("shop", "invalid_choice", "ingest")
+
+
+def test_all_bad_is_422_and_kept(ingest: Ingest) -> None:
+    answer = ingest.post([{"type": "x"}, 7])
+    assert answer.status_code == 422
+    assert [result["code"] for result in answer.json()["results"]] == ["no_identity", "wrong_type"]
+    assert len(ingest.rejected()) == 2
+    assert ingest.accepted() == []
+
+
+def test_the_same_twice_in_a_request_is_a_duplicate(ingest: Ingest) -> None:
+    one = {**PURCHASE, "id": "t-1"}
+    with_email = {**one, "identities": {"customer_id": "c-42", "email": "a@b.example"}}
+    body = ingest.post([one, one, with_email]).json()
+    assert [result["status"] for result in body["results"]] == ["accepted", "duplicate", "duplicate"]
+    assert body["accepted"] == 1
+    assert sorted(len(touchpoint.identities) for touchpoint in ingest.accepted()) == [1, 2]
+
+
+def test_a_dry_run_validates_and_stores_nothing(ingest: Ingest) -> None:
+    body = ingest.post([{**PURCHASE, "id": "t-1"}, {"type": "x"}], "/v1/touchpoints?dry_run=true").json()
+    assert [result["status"] for result in body["results"]] == ["accepted", "rejected"]
+    assert body["token"] == ""
+    assert ingest.values(topics.TOUCHPOINTS) == ingest.values(topics.REJECTED) == []
+    assert ingest.post(PURCHASE, "/v1/touchpoints?dry_run=perhaps").json()["code"] == "invalid_parameter"
+
+
+def test_an_idempotency_key_gives_a_retried_request_the_same_ids(ingest: Ingest) -> None:
+    first = ingest.post([PURCHASE, PURCHASE], idempotency_key="order-7").json()
+    again = ingest.post([PURCHASE, PURCHASE], idempotency_key="order-7").json()
+    other = ingest.post([PURCHASE, PURCHASE], idempotency_key="order-8").json()
+    ids = [[result["id"] for result in body["results"]] for body in (first, again, other)]
+    assert ids[0] == ids[1]
+    assert len({*ids[0], *ids[2]}) == 4
+    assert ingest.post(PURCHASE, idempotency_key="k" * 256).json()["code"] == "invalid_idempotency_key"
+
+
+def test_without_an_id_a_touchpoint_gets_a_time_ordered_one(ingest: Ingest) -> None:
+    results = ingest.post([PURCHASE] * 50).json()["results"]
+    ids = {result["id"] for result in results}
+    assert len(ids) == 50
+    assert {int(made[:8] + made[9:13], 16) for made in ids} == {NOW_US // 1000}
+
+
+@pytest.mark.parametrize(
+    "post",
+    [
+        lambda ingest: ingest.post(PURCHASE, key=KEY),
+        lambda ingest: ingest.post(PURCHASE, key=None, authorization="Basic " + base64.b64encode(f"{KEY}:".encode()).decode()),
+        lambda ingest: ingest.post(PURCHASE, key=None, x_write_key=KEY),
+        lambda ingest: ingest.post(PURCHASE, f"/v1/touchpoints?write_key={KEY}", key=None),
+        lambda ingest: ingest.post(PURCHASE, f"/v1/touchpoints?writeKey={KEY}", key=None),
+        lambda ingest: ingest.post({**PURCHASE, "write_key": KEY}, key=None),
+        lambda ingest: ingest.post({**PURCHASE, "writeKey": KEY}, key=None),
+        lambda ingest: ingest.post({**PURCHASE, "writeKey": KEY}, key="c" + "x" * 24, x_write_key="unknown"),
+    ],
+)
+def test_a_write_key_is_looked_for_everywhere_until_a_known_one_is_found(
+    ingest: Ingest, post: Callable[[Ingest], httpx.Response]
+) -> None:
+    assert post(ingest).status_code == 202
+    (stored,) = ingest.values(topics.TOUCHPOINTS)
+    assert KEY.encode() not in stored[1]
+
+
+def test_an_unknown_or_revoked_key_is_401(ingest: Ingest) -> None:
+    assert ingest.post(PURCHASE, key="c" + "9" * 24).json()["code"] == "unknown_write_key"
+    assert ingest.post(PURCHASE, key=None).status_code == 401
+    ingest.room.sources.revoke("shop")
+    assert ingest.post(PURCHASE).status_code == 401
+    assert ingest.accepted() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "code"),
+    [
+        (b"", {}, 400, "empty_body"),
+        (b" \r\n ", {}, 400, "empty_body"),
+        (b"\xef\xbb\xbf", {}, 400, "empty_body"),
+        (b"[]", {}, 400, "empty_batch"),
+        (b"hello", {}, 400, "not_touchpoints"),
+        (b'"text"', {}, 400, "not_touchpoints"),
+        (b'[{"type":"x"},{"ty', {}, 400, "invalid_json"),
+        (b'{"type":"x"} tail', {}, 400, "invalid_json"),
+        (b'{"type":"x","identities":{"customer_id":"c', {}, 400, "invalid_json"),
+        (b'{"type":\n"x"', {}, 400, "invalid_json"),
+        (gzip.compress(b'{"type":"x"}' * 9)[:-9], {"content-encoding": "gzip"}, 400, "invalid_gzip"),
+        (b"{}", {"content-encoding": "gzip"}, 400, "invalid_gzip"),
+        (gzip.compress(b"[" + b" " * 50_000_000 + b"]"), {"content-encoding": "gzip"}, 413, "body_too_large"),
+        (b"[" + b" " * (500 * 1024) + b"]", {}, 413, "body_too_large"),
+        (b"[" + b",".join([b"1"] * 1001) + b"]", {}, 413, "too_many_touchpoints"),
+        (b"{}", {"content-encoding": "br"}, 415, "unsupported_encoding"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_with_one_shape(
+    ingest: Ingest, body: bytes, headers: Mapping[str, str], status: int, code: str
+) -> None:
+    answer = ingest.call("POST", "/v1/touchpoints", body, {"x-write-key": KEY, **headers})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert set(answer.json()) == {"code", "message", "detail"}
+
+
+def test_a_wrong_method_and_a_wrong_path(ingest: Ingest) -> None:
+    answer = ingest.call("GET", "/v1/touchpoints", None, {})
+    assert (answer.status_code, answer.json()["code"], answer.headers["allow"]) == (405, "method_not_allowed", "OPTIONS, POST")
+    assert (
+        ingest.call("POST", "/v1/touchpoints/", b"{}", {"host": "localhost", "content-type": "application/json"}).status_code
+        == 404
+    )
+
+
+def test_a_bus_that_is_away_means_come_again_and_never_accepted(ingest: Ingest) -> None:
+    ingest.bus.close()
+    answer = ingest.post([{**PURCHASE, "id": "t-1"}, {"type": "x"}])
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    body = answer.json()
+    assert (body["accepted"], body["rejected"], body["token"]) == (0, 0, "")
+    assert [result["status"] for result in body["results"]] == ["retry", "retry"]
+    ready = ingest.call("GET", "/health/ready", None, {})
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["bus"] != "ok"
+
+
+def test_a_page_may_post_from_the_origins_that_its_source_lists(ingest: Ingest) -> None:
+    own = ingest.room.sources.add(Source("site", "site", ("https://shop.example",)))
+    page = ingest.post(PURCHASE, key=own, origin="https://shop.example")
+    assert (page.status_code, page.headers["access-control-allow-origin"]) == (202, "https://shop.example")
+    stranger = ingest.post(PURCHASE, key=own, origin="https://evil.example")
+    assert (stranger.status_code, stranger.json()["code"]) == (403, "origin_not_allowed")
+    assert ingest.post(PURCHASE, origin="https://any.example").status_code == 202
+    asked = {"origin": "https://shop.example", "access-control-request-method": "POST"}
+    preflight = ingest.call("OPTIONS", "/v1/touchpoints", None, {**asked, "access-control-request-headers": "authorization"})
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-headers"] == "authorization"
+    assert preflight.headers["access-control-allow-methods"] == "POST"
+    refused = ingest.call("OPTIONS", f"/v1/touchpoints?write_key={own}", None, {**asked, "origin": "https://evil.example"})
+    assert refused.status_code == 403
+
+
+def test_the_route_in_the_document_behaves_like_the_door(ingest: Ingest) -> None:
+    body = json.dumps([{**PURCHASE, "id": "t-1"}]).encode()
+    for door in (True, False):
+        answer = ingest.call("POST", "/v1/touchpoints", body, {"x-write-key": KEY, "origin": "https://a.example"}, door)
+        assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+        assert answer.headers["access-control-allow-origin"] == "https://a.example"
+        assert answer.headers["content-type"] == "application/json"
+    document = ingest.call("GET", "/openapi.json", None, {"host": "localhost"}).json()
+    assert set(document["paths"]["/v1/touchpoints"]) == {"post"}
+
+
+def test_schemas_are_published(ingest: Ingest) -> None:
+    answer = ingest.call("GET", "/schemas/touchpoint/1", None, {})
+    assert answer.json()["title"] == "Touchpoint"
+    assert ingest.call("GET", "/schemas/asyncapi/1", None, {}).json()["asyncapi"] == "3.0.0"
+    assert ingest.call("GET", "/schemas/nothing/1", None, {}).json()["code"] == "unknown_schema"
+    assert ingest.call("GET", "/schemas/touchpoint/2", None, {}).status_code == 404
+
+
+def test_everything_is_counted(ingest: Ingest) -> None:
+    ingest.post([{**PURCHASE, "id": "t-1"}, {**PURCHASE, "id": "t-1"}, {"type": "x"}])
+    ingest.post(b"")
+    text = ingest.call("GET", "/metrics", None, {}).text
+    assert 'waypost_ingest_touchpoints_total{result="accepted",source="shop"} 1.0' in text
+    assert 'waypost_ingest_touchpoints_total{result="duplicate",source="shop"} 1.0' in text
+    assert 'waypost_ingest_touchpoints_total{result="rejected",source="shop"} 1.0' in text
+    assert 'waypost_ingest_rejected_total{code="no_identity"} 1.0' in text
+    assert 'waypost_ingest_refused_requests_total{code="empty_body"} 1.0' in text
+    assert "waypost_ingest_publish_seconds_count 1.0" in text
+
+
+def test_requests_in_flight_each_get_their_own_answer(ingest: Ingest) -> None:
+    async def run() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(ingest.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x", headers={"x-write-key": KEY}) as client:
+            posts = (client.post("/v1/touchpoints", json={**PURCHASE, "id": f"t-{n}"}) for n in range(200))
+            return await asyncio.gather(*posts)
+
+    answers = asyncio.run(run())
+    assert [answer.json()["results"][0]["id"] for answer in answers] == [f"t-{n}" for n in range(200)]
+    assert len(ingest.accepted()) == 200
