@@ -24,6 +24,7 @@ from schemas.facts import (
     Unit,
     Visit,
 )
+from schemas.touchpoint import STAGES
 from services.metrics.domain.calendar import NEVER, Calendar, date_of, day_number
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import csat_answer, nps_answer
@@ -111,6 +112,8 @@ def _step(fact: Step, identified: bool, calendar: Calendar) -> Iterator[Contribu
         yield add("touchpoints", stage, count)
     if fact.from_stage is None:
         yield add("started", fact.to_stage)
+        for stage in STAGES[: STAGES.index(fact.to_stage)]:  # who enters further on has got beyond these
+            yield from (add("reached", stage), add("left", stage))
         if fact.unit == "journey":
             dims = (fact.cohort.entry_stage, fact.cohort.channel)
             yield Contribution("journeys", "journeys", fact.at_us, None, dims, 1)

@@ -1,0 +1,186 @@
+"""The HTTP side of metrics: KPIs, the stage table, transitions, the check. Every list of rows also as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.responses import Response
+
+from schemas.times import format_time
+from services.metrics import asked
+from services.metrics.answers import CohortQuestion
+from services.metrics.desk import Basis, Desk
+from services.metrics.docs import CatalogueAnswer, CheckAnswer, KpiAnswer, StagesAnswer, TransitionsAnswer
+from services.metrics.domain.calendar import day_text
+from services.metrics.domain.catalogue import KPIS
+from services.metrics.domain.kpis import Kpi
+from services.shared.errors import Rejected
+from services.shared.http import csv_answer, wants_csv
+
+From = Annotated[str | None, Query(alias="from", description="first day, YYYY-MM-DD; needed")]
+To = Annotated[str | None, Query(description="day after the last, YYYY-MM-DD; needed")]
+AsOf = Annotated[str | None, Query(description="what was so at this instant (RFC 3339); now unless given")]
+Format = Annotated[str | None, Query(description="json or csv")]
+After = Annotated[
+    str | None, Header(alias="X-Waypost-After", description="tokens of receipts, joined by commas: wait until they are counted")
+]
+Timeout = Annotated[
+    str | None, Header(alias="X-Waypost-Timeout", description="how long to wait in seconds, 10 unless given, then 504")
+]
+
+
+def router(desk: Desk) -> APIRouter:
+    """The routes of metrics."""
+    routes = APIRouter(tags=["metrics"])
+
+    @routes.get("/v1/kpis", summary="The catalogue of KPIs", response_model=CatalogueAnswer)
+    def catalogue(request: Request, format: Format = None) -> Response:
+        rows = [_declaration(kpi) for kpi in KPIS]
+        return _answer(request, "kpis", "kpis", {"kpis": rows, "next_cursor": None})
+
+    @routes.get("/v1/kpis/{id}", summary="One KPI, by period and dimensions", response_model=KpiAnswer)
+    def kpi(
+        request: Request,
+        id: Annotated[str, Path(description="an id of the catalogue")],
+        start: From = None,
+        to: To = None,
+        grain: Annotated[str | None, Query(description="hour, day, week, month, quarter, year or none (the default)")] = None,
+        by: Annotated[str | None, Query(description="dimensions, joined by commas; a dimension as a parameter filters")] = None,
+        as_of: AsOf = None,
+        format: Format = None,
+        after: After = None,
+        timeout: Timeout = None,
+    ) -> Response:
+        declared = asked.kpi_of(id)
+        question = asked.kpi_question(declared, _params(request), desk.clock())
+        _wait(desk, after, timeout)
+        with desk.question("kpi") as (answers, basis):
+            rows = answers.kpi(question)
+        span = question.span
+        body = {
+            "kpi": declared.id,
+            "unit": declared.unit,
+            "from": day_text(span.start),
+            "to": day_text(span.end),
+            "grain": question.grain,
+            "by": question.by,
+            **_rests_on(basis, question.as_of_us),
+            "rows": rows,
+        }
+        return _answer(request, declared.id, "rows", body)
+
+    @routes.get("/v1/stages", summary="The stage table of the journeys that started in a range", response_model=StagesAnswer)
+    def stages(
+        request: Request,
+        start: From = None,
+        to: To = None,
+        by: Annotated[str | None, Query(description="of the first touchpoint: " + ", ".join(asked.COHORT_DIMENSIONS))] = None,
+        journeys: Annotated[str | None, Query(description="new (the default), returning or all")] = None,
+        unit: Annotated[str | None, Query(description="journey (the default) or person")] = None,
+        as_of: AsOf = None,
+        format: Format = None,
+        after: After = None,
+        timeout: Timeout = None,
+    ) -> Response:
+        question = asked.cohort_question(_params(request), desk.clock(), units=True)
+        _wait(desk, after, timeout)
+        with desk.question("stages") as (answers, basis):
+            started, rows = answers.stages(question)
+        body = {
+            **_cohort(question),
+            "unit": question.unit,
+            **_rests_on(basis, question.as_of_us),
+            "journeys": started,
+            "stages": rows,
+        }
+        return _answer(request, "stages", "stages", body)
+
+    @routes.get(
+        "/v1/transitions",
+        summary="From which stage to which, in the journeys that started in a range",
+        response_model=TransitionsAnswer,
+    )
+    def transitions(
+        request: Request,
+        start: From = None,
+        to: To = None,
+        by: Annotated[
+            str | None, Query(description="one of the first touchpoint's " + ", ".join(asked.COHORT_DIMENSIONS))
+        ] = None,
+        journeys: Annotated[str | None, Query(description="new (the default), returning or all")] = None,
+        as_of: AsOf = None,
+        format: Format = None,
+        after: After = None,
+        timeout: Timeout = None,
+    ) -> Response:
+        question = asked.cohort_question(_params(request), desk.clock(), units=False)
+        _wait(desk, after, timeout)
+        with desk.question("transitions") as (answers, basis):
+            rows = answers.transitions(question)
+        body = {**_cohort(question), **_rests_on(basis, question.as_of_us), "transitions": rows}
+        return _answer(request, "transitions", "transitions", body)
+
+    @routes.get(
+        "/v1/check/metrics", summary="Recompute all rollups from the stored facts and compare", response_model=CheckAnswer
+    )
+    def check_metrics(after: After = None, timeout: Timeout = None) -> Response:
+        _wait(desk, after, timeout)
+        result = desk.check()
+        return _json({"checked": result.checked, "mismatches": result.mismatches, "examples": result.examples})
+
+    return routes
+
+
+def _wait(desk: Desk, after: str | None, timeout: str | None) -> None:
+    seconds = asked.wait_s(timeout)
+    if after:
+        desk.wait_for(after, seconds)
+
+
+def _params(request: Request) -> Mapping[str, str]:
+    """The query parameters; each may be given once."""
+    given = request.query_params.multi_items()
+    names = [name for name, _ in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise Rejected("repeated_parameter", f"give {name!r} once; several dimensions are joined by commas", f"/{name}")
+    return dict(given)
+
+
+def _declaration(kpi: Kpi) -> dict[str, Any]:
+    return {
+        "id": kpi.id,
+        "title": kpi.title,
+        "unit": kpi.unit,
+        "definition": kpi.definition,
+        "formula": kpi.formula.text(),
+        "source": kpi.source,
+        "grains": kpi.grains,
+        "dimensions": kpi.dimensions,
+        "dimension_sets": kpi.dimension_sets,
+    }
+
+
+def _cohort(question: CohortQuestion) -> dict[str, object]:
+    return {
+        "from": day_text(question.span.start),
+        "to": day_text(question.span.end),
+        "by": question.by,
+        "cohort": question.journeys,
+    }
+
+
+def _rests_on(basis: Basis, as_of_us: int) -> dict[str, object]:
+    return {"as_of": format_time(as_of_us), "complete_to": basis.complete_to, "generation": basis.generation}
+
+
+def _answer(request: Request, name: str, rows_field: str, body: Mapping[str, Any]) -> Response:
+    rows: Sequence[Mapping[str, object]] = body[rows_field]
+    return csv_answer(rows, name) if wants_csv(request) else _json(body)
+
+
+def _json(body: Mapping[str, Any]) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")

@@ -1,0 +1,103 @@
+"""Consumes `journeys`: each batch of records changes facts, rollups and watermarks in one transaction with the position."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from schemas.facts import WATERMARK_KEY
+from schemas.rejected import RejectedRecord
+from schemas.times import format_time
+from schemas.topics import JOURNEYS, REJECTED
+from services.metrics.domain.calendar import Calendar
+from services.metrics.monitoring import Monitoring
+from services.metrics.store import generations, watermarks
+from services.metrics.store.taking import Taking
+from services.metrics.waiting import Waiting
+from services.shared.bus import Bus, Outgoing, Record
+from services.shared.clock import Clock
+from services.shared.consume import ConsumeLoop
+from services.shared.db import Database
+from services.shared.errors import Misplaced, Rejected, Unavailable
+from services.shared.log import Log
+from services.shared.positions import Positions
+
+GROUP = "metrics"
+PUBLISH_TIMEOUT_S = 30.0
+
+
+class Consumer:
+    """The consuming half of the room: a loop on a thread of its own from `start` to `stop`."""
+
+    def __init__(
+        self, bus: Bus, database: Database, calendar: Calendar, monitoring: Monitoring, waiting: Waiting, clock: Clock, log: Log
+    ) -> None:
+        self._bus, self._database, self._monitoring, self._clock = bus, database, monitoring, clock
+        self._taking = Taking(database, calendar)
+        self._hash = generations.generation_hash(calendar.time_zone)
+        self._positions = Positions(database, generations.MEND)
+        self._publisher = bus.publisher()
+        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self.reject, waiting.notify, log)
+        monitoring.watch_lag(self.lag)
+
+    def start(self) -> None:
+        self._loop.start()
+
+    def stop(self) -> None:
+        self._loop.stop()
+        self._publisher.close()
+
+    def well(self) -> None:
+        """Raises Misplaced for partitions that can't go on, Unavailable for trouble that may pass."""
+        if self._loop.stopped:
+            raise Misplaced("; ".join(sorted(set(self._loop.stopped.values()))))
+        if self._loop.trouble is not None:
+            raise Unavailable(self._loop.trouble)
+
+    def lag(self) -> Mapping[int, int]:
+        """Records not taken yet, of each partition that this process holds."""
+        ends = self._bus.end_offsets(JOURNEYS)
+        with self._database.snapshot() as tx:
+            stored = self._positions.read(tx)
+        held = self._loop.assignment()
+        return {
+            partition: max(0, end - (stored[JOURNEYS, partition].next_offset if (JOURNEYS, partition) in stored else 0))
+            for partition, end in sorted(ends.items())
+            if partition in held
+        }
+
+    def apply(self, tx: Connection, records: Sequence[Record]) -> None:
+        """Take a batch, in the loop's transaction."""
+        started_s = time.perf_counter()
+        generation = generations.held_generation(self._database, tx, self._hash)
+        months = [record for record in records if record.key != WATERMARK_KEY]
+        self._taking.take(tx, generation.number, months)
+        watermarks.put(self._database, tx, [record for record in records if record.key == WATERMARK_KEY])
+        self._monitoring.records.inc(len(records))
+        self._monitoring.batch_seconds.observe(time.perf_counter() - started_s)
+        oldest_ms = min(record.timestamp_ms for record in records)
+        self._monitoring.freshness_seconds.observe(max(0.0, self._clock() / 1e6 - oldest_ms / 1e3))
+
+    def reject(self, record: Record, error: Rejected) -> None:
+        """Keep a record that can't be processed in `touchpoints.rejected`. Raises Unavailable if that fails."""
+        kept = RejectedRecord(
+            source=GROUP,
+            code=error.code,
+            message=error.message,
+            pointer=error.pointer,
+            body=base64.b64encode(record.value or b"").decode(),
+            rejected_at=format_time(self._clock()),
+            room=GROUP,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+        sent = self._publisher.publish([Outgoing(REJECTED, GROUP.encode(), msgspec.json.encode(kept))])
+        try:
+            sent.result(PUBLISH_TIMEOUT_S)
+        except TimeoutError:
+            raise Unavailable("the bus does not take rejected records") from None

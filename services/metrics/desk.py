@@ -1,0 +1,98 @@
+"""Answers one question from one snapshot of the database, and says what the answer rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from schemas import tokens
+from schemas.times import format_time
+from schemas.topics import JOURNEYS
+from services.metrics.answers import Answers
+from services.metrics.domain.calendar import Calendar
+from services.metrics.monitoring import Monitoring
+from services.metrics.store import generations, watermarks
+from services.metrics.store.checking import Checked, check
+from services.metrics.store.reading import Reading
+from services.metrics.waiting import Waiting
+from services.shared.bus import Bus
+from services.shared.clock import Clock
+from services.shared.db import Database
+from services.shared.errors import Unavailable
+from services.shared.http import Problem
+
+
+class Basis(NamedTuple):
+    """What an answer rests on.
+
+    `complete_to`: everything that journey had published by then is counted. It is the time at which the bus took the newest
+    watermark applied, the least over all partitions of `journeys`; None until each partition has brought one. What was posted
+    before but had not passed through journey by then is not promised: for that, send a receipt's token as X-Waypost-After.
+    """
+
+    complete_to: str | None
+    generation: str
+
+
+class Desk:
+    """Opens snapshots for questions. Thread-safe."""
+
+    def __init__(
+        self, bus: Bus, database: Database, calendar: Calendar, waiting: Waiting, monitoring: Monitoring, clock: Clock
+    ) -> None:
+        self._bus, self._database, self._waiting, self._monitoring = bus, database, waiting, monitoring
+        self._partitions: int | None = None
+        self.calendar, self.clock = calendar, clock
+
+    @contextmanager
+    def question(self, name: str) -> Iterator[tuple[Answers, Basis]]:
+        """A snapshot to answer from. Raises Unavailable before the first start of a consumer."""
+        with self._monitoring.question_seconds.labels(name).time(), self._database.snapshot() as tx:
+            live = generations.live(self._database, tx)
+            if live is None:
+                raise Unavailable("metrics has not been started yet")
+            basis = Basis(self._complete_to(tx), live.hash)
+            yield Answers(Reading(self._database, tx, live.number), self.calendar), basis
+
+    def wait_for(self, token: str, timeout_s: float) -> None:
+        """Return when everything that a receipt's token stands for is counted.
+
+        Raises Problem 504 if that takes longer than `timeout_s`, Rejected for a token that is none.
+        """
+        wanted = tokens.decode(token)
+        if not self._waiting.until(lambda: self._has_passed(wanted), timeout_s):
+            raise Problem(
+                504,
+                "not_yet",
+                f"what this token stands for is not counted yet after {timeout_s:g} s; ask again",
+                {"token": token},
+            )
+
+    def check(self) -> Checked:
+        """Compare all rollups with the stored facts."""
+        with self._database.snapshot() as tx:
+            checked = check(self._database, tx, self.calendar)
+        self._monitoring.mismatches.set(checked.mismatches)
+        return checked
+
+    def _has_passed(self, wanted: Mapping[tuple[str, int], int]) -> bool:
+        with self._database.snapshot() as tx:
+            passed = watermarks.read(self._database, tx)
+        return all(
+            partition in passed and tokens.is_passed(wanted, passed[partition].positions)
+            for partition in range(self._partition_count())
+        )
+
+    def _complete_to(self, tx: Connection) -> str | None:
+        passed = watermarks.read(self._database, tx)
+        if len(passed) < self._partition_count():
+            return None
+        return format_time(min(watermark.at_ms for watermark in passed.values()) * 1000)
+
+    def _partition_count(self) -> int:
+        if self._partitions is None:
+            self._partitions = self._bus.describe(JOURNEYS).partitions
+        return self._partitions

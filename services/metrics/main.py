@@ -1,0 +1,59 @@
+"""Composes the metrics room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
+
+from services.metrics import api
+from services.metrics.consumer import Consumer
+from services.metrics.desk import Desk
+from services.metrics.domain.calendar import Calendar
+from services.metrics.monitoring import Monitoring
+from services.metrics.store import generations
+from services.metrics.store.tables import METADATA
+from services.metrics.waiting import Waiting
+from services.shared.bus import Bus
+from services.shared.clock import Clock, system_clock
+from services.shared.config import Settings
+from services.shared.db import Database
+from services.shared.http import Check
+from services.shared.log import Log
+
+
+@dataclass(frozen=True)
+class MetricsRoom:
+    """The room, not yet consuming. Its topics have to be there when it starts; bus and database stay the caller's to close."""
+
+    router: APIRouter
+    checks: Sequence[Check]
+    desk: Desk
+    consumer: Consumer
+    database: Database
+    time_zone: str
+
+    def start(self) -> None:
+        """Start consuming. Raises Misconfigured if the rollups were made by other code or settings, naming the command that mends it."""
+        with self.database.transaction() as tx:
+            generations.open_generation(self.database, tx, generations.generation_hash(self.time_zone))
+        self.consumer.start()
+
+    def stop(self) -> None:
+        """Finish the batch in hand and stop."""
+        self.consumer.stop()
+
+
+def build(
+    settings: Settings, database: Database, bus: Bus, registry: CollectorRegistry, clock: Clock = system_clock
+) -> MetricsRoom:
+    """The room on this database (its tables are made if they are missing) and this bus."""
+    database.create(METADATA)
+    calendar, waiting, monitoring = Calendar(settings.time_zone), Waiting(), Monitoring(registry)
+    log = Log("metrics", clock, settings.log)
+    consumer = Consumer(bus, database, calendar, monitoring, waiting, clock, log)
+    desk = Desk(bus, database, calendar, waiting, monitoring, clock)
+    checks = [Check("metrics database", database.ping), Check("metrics bus", bus.ping), Check("metrics consumer", consumer.well)]
+    return MetricsRoom(api.router(desk), checks, desk, consumer, database, settings.time_zone)

@@ -1,0 +1,61 @@
+"""What Prometheus sees of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from services.shared.errors import Unavailable
+from services.shared.mismatches import check_mismatches
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+
+class Monitoring:
+    """The metrics room's own measures, in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.records = Counter("waypost_metrics_records", "Records of journeys that were taken", registry=registry)
+        self.batch_seconds = Histogram(
+            "waypost_metrics_batch_seconds", "Time to apply one batch of records", registry=registry, buckets=_SECONDS
+        )
+        self.freshness_seconds = Histogram(
+            "waypost_metrics_freshness_seconds",
+            "From a record's publication on journeys to its being counted, for the oldest record of each batch",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.question_seconds = Histogram(
+            "waypost_metrics_question_seconds", "Time to answer a question", ["question"], registry=registry, buckets=_SECONDS
+        )
+        self.mismatches = check_mismatches(registry).labels("metrics")
+        self._registry = registry
+
+    def watch_lag(self, lag: Callable[[], Mapping[int, int]]) -> None:
+        """Ask for the lag of each partition whenever Prometheus scrapes."""
+        self._registry.register(_Lag(lag))
+
+
+class _Lag(Collector):
+    def __init__(self, lag: Callable[[], Mapping[int, int]]) -> None:
+        self._lag = lag
+
+    def describe(self) -> Iterable[Metric]:
+        return [self._family()]
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family()
+        try:
+            for partition, records in self._lag().items():
+                family.add_metric([str(partition)], records)
+        except Unavailable:
+            return []
+        return [family]
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily(
+            "waypost_metrics_lag_records", "Records of a partition of journeys that are not counted yet", labels=["partition"]
+        )
