@@ -89,8 +89,8 @@ def _bad_namespace(text: str) -> Rejected:
 
 
 def _number(value: int | float) -> str:
-    """As its sender would write it: 42.0 is 42."""
-    return str(int(value)) if value == int(value) else repr(value)
+    """As JavaScript writes it: 42.0 is 42, and whole numbers have no exponent below 10²¹."""
+    return str(int(value)) if abs(value) < 1e21 and value == int(value) else repr(value)
 
 
 @lru_cache(maxsize=65_536)
