@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from services.shared.bus import Bus, Consumer, Record
 from services.shared.db import Database
-from services.shared.errors import Misplaced, PositionMoved, Rejected, Unavailable
+from services.shared.errors import Contended, Misplaced, PositionMoved, Rejected, Unavailable
 from services.shared.log import Log
 from services.shared.positions import Positions
 
@@ -84,9 +84,7 @@ class ConsumeLoop:
                 self._session()
             except (Unavailable, PositionMoved) as error:
                 if isinstance(error, Unavailable):
-                    self.trouble = str(error)
-                    self._log.warning("consume_paused", group=self._group, reason=str(error), pause_s=pause_s)
-                    self._stopping.wait(pause_s)
+                    self._pause(error, pause_s)
                     pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             else:
                 pause_s = FIRST_PAUSE_S
@@ -138,21 +136,28 @@ class ConsumeLoop:
         try:
             self._commit(records)
         except PositionMoved:
-            for pair in list(self._next):
-                self._seek(consumer, *pair)
+            self._seek_all(consumer)
             return
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not block the partition: isolate the record that causes it
             self._log.error("batch_failed", group=self._group, error=repr(error), records=len(records))
-            self._take_one_by_one(records)
+            self._take_one_by_one(consumer, records)
         self._on_commit()
 
-    def _take_one_by_one(self, records: list[Record]) -> None:
+    def _seek_all(self, consumer: Consumer) -> None:
+        """Another member went on from where this one stood: go on from where the room stands now."""
+        for pair in list(self._next):
+            self._seek(consumer, *pair)
+
+    def _take_one_by_one(self, consumer: Consumer, records: list[Record]) -> None:
         for record in records:
             try:
                 self._commit([record])
-            except (PositionMoved, Unavailable):
+            except PositionMoved:
+                self._seek_all(consumer)
+                return
+            except Unavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - kept in touchpoints.rejected with its reason, never dropped
                 reason = error if isinstance(error, Rejected) else Rejected("not_processable", f"{type(error).__name__}: {error}")
@@ -165,10 +170,28 @@ class ConsumeLoop:
                 self._advance([record])
 
     def _commit(self, records: Sequence[Record]) -> None:
-        with self._database.transaction() as tx:
-            self._positions.move(tx, self._moves(records))
-            self._apply(tx, records)
+        """One transaction, tried for as long as something outside is in the way; the membership of the group is kept meanwhile."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                with self._database.transaction() as tx:
+                    self._positions.move(tx, self._moves(records))
+                    self._apply(tx, records)
+            except Contended:
+                continue
+            except Unavailable as error:
+                if self._stopping.is_set():
+                    raise
+                self._pause(error, pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            else:
+                break
         self._advance(records)
+
+    def _pause(self, error: Unavailable, pause_s: float) -> None:
+        self.trouble = str(error)
+        self._log.warning("consume_paused", group=self._group, reason=str(error), pause_s=pause_s)
+        self._stopping.wait(pause_s)
 
     def _moves(self, records: Sequence[Record]) -> dict[tuple[str, int], tuple[int, int]]:
         last = {(record.topic, record.partition): record.offset + 1 for record in records}

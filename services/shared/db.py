@@ -19,8 +19,10 @@ from sqlalchemy.engine import Row, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.types import BigInteger, Boolean, Float, Integer, LargeBinary, SmallInteger, TypeEngine
 
-from services.shared.errors import Unavailable
+from services.shared.errors import Contended, Unavailable
 
+_CONTENTION = frozenset({"40001", "40P01", "55P03"})
+"""SQLSTATE of serialisation failures, deadlocks and locks that could not be had."""
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 
@@ -70,7 +72,9 @@ class Database:
             with tx.begin():
                 yield tx
 
-    def execute(self, tx: Connection, sql: str, params: Mapping[str, object] | None = None, **keys: Keys) -> Sequence[Row[*tuple[Any, ...]]]:
+    def execute(
+        self, tx: Connection, sql: str, params: Mapping[str, object] | None = None, **keys: Keys
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
         """Run one statement, with its key tables by name; returns its rows (empty for one that returns none)."""
         result = self._run(tx, sql, params, keys)
         return result.fetchall() if result.returns_rows else []
@@ -175,7 +179,11 @@ def _sqlite(url: str, durable: bool) -> Engine:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError) as error:
+    except exc.OperationalError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        kind = Contended if state in _CONTENTION else Unavailable
+        raise kind(f"the database does not answer as it should: {error.orig}") from error
+    except (exc.InterfaceError, exc.InternalError, exc.TimeoutError) as error:
         raise Unavailable(f"the database does not answer as it should: {error}") from error
 
 

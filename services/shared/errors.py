@@ -3,6 +3,7 @@
     WaypostError
     ├── Rejected         the data is wrong: never retried, kept in touchpoints.rejected
     ├── Unavailable      the world is wrong (bus, database, disk): retried with backoff, answered with 503
+    │   └── Contended    somebody was in the way (a deadlock, a lock that was missing): roll back and try again at once
     ├── PositionMoved    another writer moved this position first: roll back, read the position again, go on from there
     ├── Misplaced        a position does not fit its topic any more (recreated, re-partitioned, expired): stop, loudly
     └── Misconfigured    a setting is wrong: the process does not start
@@ -37,6 +38,10 @@ class Unavailable(WaypostError):
     def __init__(self, what: str, retry_after_s: int = 1) -> None:
         super().__init__(what)
         self.retry_after_s = retry_after_s
+
+
+class Contended(Unavailable):
+    """Another writer was in the way; the same work will go through when it is tried again."""
 
 
 class PositionMoved(WaypostError):

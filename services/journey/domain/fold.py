@@ -58,7 +58,7 @@ class Fold:
         day = self._rules.calendar.day(touchpoint.time_us)
         month = month_of_day(day)
         if month != self.month:
-            self._open_month(month)
+            self.open_month(month)
         if not own:
             self._foreign(touchpoint)
             return
@@ -100,11 +100,13 @@ class Fold:
         if touchpoint.channel in VISIT_CHANNELS:
             self._visit(touchpoint, marketing_channel)
 
-    def _cohort(self, id: str, touchpoint: Derived, entry_stage: Stage, marketing_channel: str | None) -> Cohort:
+    def _cohort(self, id: str, touchpoint: Derived, marketing_channel: str | None) -> Cohort:
+        """What starts with this touchpoint: at loyalty if the person has an order that stands, else at awareness."""
+        ordered_before = any(order is not None and orders.stands(order) for order in self.state.orders.values())
         return Cohort(
             id=id,
             started_us=touchpoint.time_us,
-            entry_stage=entry_stage,
+            entry_stage="loyalty" if ordered_before else "awareness",
             channel=touchpoint.channel,
             source=touchpoint.source,
             campaign=touchpoint.campaign.name if touchpoint.campaign is not None else None,
@@ -113,20 +115,17 @@ class Fold:
 
     def _start_journey(self, touchpoint: Derived, marketing_channel: str | None) -> None:
         state = self.state
-        ordered_before = any(order is not None and orders.stands(order) for order in state.orders.values())
-        first_id = f"{touchpoint.source}/{touchpoint.id}"
-        journey_id = str(uuid5(self._person_id, first_id))
-        cohort = self._cohort(journey_id, touchpoint, "loyalty" if ordered_before else "awareness", marketing_channel)
+        state.first_id = f"{touchpoint.source}/{touchpoint.id}"
+        cohort = self._cohort(str(uuid5(self._person_id, state.first_id)), touchpoint, marketing_channel)
         oldest_us = touchpoint.time_us - self._rules.timeout_us
-        state.journey, self._ended_month = (
-            self._start("journey", cohort, [w for w in state.waiting if w.at_us >= oldest_us]),
-            None,
-        )
-        state.current, state.waiting = -1, []
+        adopted = [waiting for waiting in state.waiting if waiting.at_us >= oldest_us]
+        state.journey, self._ended_month = self._start("journey", cohort, adopted), None
+        state.current = next((waiting.stage for waiting in reversed(adopted) if waiting.stage >= 0), -1)
+        state.waiting = []
 
     def _start_person(self, touchpoint: Derived, marketing_channel: str | None) -> None:
         state = self.state
-        cohort = self._cohort(str(self._person_id), touchpoint, "awareness", marketing_channel)
+        cohort = self._cohort(str(self._person_id), touchpoint, marketing_channel)
         state.person, state.waiting_person = self._start("person", cohort, state.waiting_person), []
 
     def _start(self, unit: Unit, cohort: Cohort, waiting: list[Waiting]) -> Progress:
@@ -325,7 +324,8 @@ class Fold:
 
     # -- months -------------------------------------------------------------------------------------------------------------
 
-    def _open_month(self, month: int) -> None:
+    def open_month(self, month: int) -> None:
+        """Enter a month: what belongs to the one before is over."""
         self.state.day, self.state.transitions = None, 0
         self.openings[month] = encode_state(self.state)
         self.month = month

@@ -92,6 +92,7 @@ class EmbeddedConsumer:
         where = (topic, partition)
         if where not in self._held:
             raise ValueError(f"{topic}/{partition} is not held by this consumer")
+        self._positions.pop(where, None)
         query = "SELECT lane, begin_offset, end_offset FROM lanes WHERE topic = ? AND partition = ?"
         with translated("seek"):
             row = self._connection.execute(query, where).fetchone()

@@ -1,0 +1,126 @@
+"""Consumes `touchpoints`: each batch of records becomes stored touchpoints, owners and facts, in one transaction with the position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from schemas.topics import TOUCHPOINTS
+from schemas.touchpoint import Accepted
+from schemas.vocabulary import Vocabulary
+from services.journey.domain.derive import Derived, derive
+from services.journey.monitoring import Monitoring
+from services.journey.store.write import Incoming, NotLocked, Writer
+from services.shared.bus import Bus, Record
+from services.shared.clock import Clock
+from services.shared.consume import ConsumeLoop
+from services.shared.db import Database
+from services.shared.errors import Misplaced, Rejected, Unavailable
+from services.shared.log import Log
+from services.shared.positions import Positions
+from services.shared.rejects import Rejects
+
+GROUP = "journey"
+MEND = "waypost rebuild journey"
+_accepted = msgspec.json.Decoder(Accepted)
+
+
+def derivation(vocabulary: Vocabulary) -> Callable[[bytes], Derived]:
+    """Reads a touchpoint's bytes; the function raises Rejected for bytes that are no touchpoint."""
+
+    def read(body: bytes) -> Derived:
+        try:
+            derived = derive(_accepted.decode(body), vocabulary)
+        except msgspec.DecodeError as error:
+            raise Rejected("invalid_record", f"this is no touchpoint as ingest publishes it: {error}") from None
+        if not derived.identities:
+            raise Rejected("no_identity", "give at least one identity, an order or a case", "/identities")
+        return derived
+
+    return read
+
+
+class Consumer:
+    """The consuming half of the room: a loop on a thread of its own from `start` to `stop`. `on_commit` runs after each commit."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        database: Database,
+        writer: Writer,
+        read: Callable[[bytes], Derived],
+        monitoring: Monitoring,
+        on_commit: Callable[[], None],
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._bus, self._database, self._writer, self._read = bus, database, writer, read
+        self._monitoring, self._clock = monitoring, clock
+        self._rejects = Rejects(bus, GROUP, clock)
+        self._positions = Positions(database, MEND)
+        self._also: frozenset[int] = frozenset()
+        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, [TOUCHPOINTS], self.apply, self._reject, on_commit, log)
+        monitoring.watch_lag(self.lag)
+
+    def start(self) -> None:
+        self._loop.start()
+
+    def stop(self) -> None:
+        self._loop.stop()
+        self._rejects.close()
+
+    def assignment(self) -> frozenset[int]:
+        """The partitions that this process serves, of `touchpoints` and so of `journeys`."""
+        return self._loop.assignment()
+
+    def positions(self, tx: Connection) -> dict[tuple[str, int], int]:
+        """The next offset to read, of every (topic, partition)."""
+        return {pair: stored.next_offset for pair, stored in self._positions.read(tx).items()}
+
+    def well(self) -> None:
+        """Raises Misplaced for partitions that can't go on, Unavailable for trouble that may pass."""
+        if self._loop.stopped:
+            raise Misplaced("; ".join(sorted(set(self._loop.stopped.values()))))
+        if self._loop.trouble is not None:
+            raise Unavailable(self._loop.trouble)
+
+    def lag(self) -> Mapping[int, int]:
+        """Records not taken yet, of each partition that this process holds."""
+        ends = self._bus.end_offsets(TOUCHPOINTS)
+        with self._database.snapshot() as tx:
+            positions = self.positions(tx)
+        return {
+            partition: max(0, ends[partition] - positions.get((TOUCHPOINTS, partition), 0)) for partition in self.assignment()
+        }
+
+    def apply(self, tx: Connection, records: Sequence[Record]) -> None:
+        """Take a batch, in the loop's transaction. What is no touchpoint is kept in `touchpoints.rejected` first."""
+        with self._monitoring.batch_seconds.time():
+            batch, refused = self._read_all(records)
+            for record, error in refused:
+                self._reject(record, error)
+            try:
+                self._writer.take(tx, batch, self._also)
+            except NotLocked as error:
+                self._also |= error.identities
+                raise
+            self._also = frozenset()
+        self._monitoring.records.inc(len(records))
+        oldest_ms = min(record.timestamp_ms for record in records)
+        self._monitoring.freshness_seconds.observe(max(0.0, self._clock() / 1e6 - oldest_ms / 1e3))
+
+    def _reject(self, record: Record, error: Rejected) -> None:
+        self._rejects.keep(record, error)
+        self._monitoring.rejected.labels(error.code).inc()
+
+    def _read_all(self, records: Sequence[Record]) -> tuple[list[Incoming], list[tuple[Record, Rejected]]]:
+        batch, refused = [], []
+        for record in records:
+            body = record.value or b""
+            try:
+                batch.append(Incoming(self._read(body), body))
+            except Rejected as error:
+                refused.append((record, error))
+        return batch, refused

@@ -1,0 +1,195 @@
+"""Publishes what changed, after the commit: months of people, then the input position up to which everything is published.
+
+The work list is the table `unpublished`; a month leaves it when the bus holds it in the version listed, so that a crash between
+the two only repeats. One relay serves a partition of `journeys` at a time: the process that holds the partition of the same
+number of `touchpoints`, under a fence of that name.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from schemas.facts import WATERMARK_KEY, Watermark, month_key
+from schemas.topics import JOURNEYS
+from services.journey.domain.calendar import month_text
+from services.journey.monitoring import Monitoring
+from services.journey.store.relaying import Unpublished, UnpublishedMonths
+from services.shared.bus import MAX_RECORD_BYTES, Bus, Outgoing, Position, Publisher
+from services.shared.db import Database
+from services.shared.errors import Rejected, Unavailable
+from services.shared.log import Log
+from services.shared.waiting import Waiting
+
+PUBLISH_TIMEOUT_S = 30.0
+BATCH = 2000
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 5.0
+Positions = Mapping[tuple[str, int], int]
+
+
+class _Pass(NamedTuple):
+    """What one look at the database found for the partitions served."""
+
+    positions: Positions
+    months: list[Unpublished]
+    is_all: bool
+
+
+class Relay:
+    """Runs on a thread of its own from `start` to `stop`. `serves` tells the partitions that this process holds now."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        database: Database,
+        serves: Callable[[], frozenset[int]],
+        positions: Callable[[Connection], Positions],
+        committed: Waiting,
+        monitoring: Monitoring,
+        log: Log,
+        recheck_s: float,
+    ) -> None:
+        self._bus, self._database, self._serves, self._positions = bus, database, serves, positions
+        self._unpublished = UnpublishedMonths(database)
+        self._committed, self._monitoring, self._log, self._recheck_s = committed, monitoring, log, recheck_s
+        self._publishers: dict[int, Publisher] = {}
+        self._watermarks: dict[int, Positions] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self.trouble: str | None = None
+        """What is away at the moment, None if all is well."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Publish what is committed, end the thread, let the partitions go."""
+        self._stopping.set()
+        self._committed.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def well(self) -> None:
+        """Raises Unavailable while nothing can be published."""
+        if self.trouble is not None:
+            raise Unavailable(self.trouble)
+
+    def _run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            seen = self._committed.commits
+            try:
+                self._hold(self._serves())
+                while self._publishers and self._pass():
+                    pass
+                self.trouble, pause_s = None, FIRST_PAUSE_S
+            except Unavailable as error:
+                self.trouble = str(error)
+                self._log.warning("relay_paused", reason=str(error), pause_s=pause_s)
+                self._hold(frozenset())
+                self._stopping.wait(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                continue
+            self._committed.next_commit(seen, self._recheck_s)
+        self._leave()
+
+    def _leave(self) -> None:
+        try:
+            while self._publishers and self._pass():
+                pass
+        except Unavailable as error:
+            self._log.warning("relay_left_unfinished", reason=str(error))
+        self._hold(frozenset())
+
+    def _hold(self, partitions: frozenset[int]) -> None:
+        """Serve these partitions from now on; opening a fenced publisher shuts out whoever served one before."""
+        for partition in self._publishers.keys() - partitions:
+            self._watermarks.pop(partition, None)
+            self._publishers.pop(partition).close()
+        for partition in sorted(partitions - self._publishers.keys()):
+            self._publishers[partition] = self._bus.publisher(f"relay-{partition}")
+
+    def _pass(self) -> bool:
+        """Publish one batch, and the watermark if that was all; whether there may be more."""
+        found = self._look()
+        published = self._publish(found.months)
+        with self._database.transaction() as tx:
+            self._unpublished.done(tx, published)
+        self._monitoring.published.inc(len(published))
+        self._monitoring.backlog.set(0 if found.is_all else BATCH)
+        if found.is_all:
+            self._mark(found.positions)
+        return not found.is_all
+
+    def _look(self) -> _Pass:
+        with self._database.snapshot() as tx:
+            positions = self._positions(tx)
+            months = self._unpublished.read(tx, self._publishers.keys(), BATCH)
+        return _Pass(positions, months, len(months) < BATCH)
+
+    def _publish(self, months: Sequence[Unpublished]) -> list[Unpublished]:
+        by_partition: dict[int, list[Unpublished]] = {}
+        for month in months:
+            by_partition.setdefault(month.partition, []).append(month)
+        sent = []
+        for partition, some in by_partition.items():
+            fitting, outgoing = self._outgoing(partition, some)
+            sent.append((fitting, self._publishers[partition].publish(outgoing)))
+        done: list[Unpublished] = []
+        for fitting, future in sent:
+            _wait(future)
+            done += fitting
+        return done
+
+    def _outgoing(self, partition: int, months: Sequence[Unpublished]) -> tuple[Sequence[Unpublished], list[Outgoing]]:
+        """The records of some months; one that is too large for the bus is published as gone and reported, so that it blocks nobody."""
+        outgoing = []
+        for month in months:
+            key = month_key(month.person_id, month_text(month.month))
+            value = record(month)
+            if len(key) + len(value) > MAX_RECORD_BYTES:
+                self._monitoring.oversized.inc()
+                self._log.error("month_too_large", bytes=len(value), partition=partition)
+                value = record(month._replace(facts=None))
+            outgoing.append(Outgoing(JOURNEYS, key, value, partition))
+        return months, outgoing
+
+    def _mark(self, positions: Positions) -> None:
+        """Write the positions up to which all is published into every partition served that does not know them yet."""
+        behind = [partition for partition in self._publishers if self._watermarks.get(partition) != positions]
+        by_topic: dict[str, dict[str, int]] = {}
+        for (topic, number), offset in sorted(positions.items()):
+            by_topic.setdefault(topic, {})[str(number)] = offset
+        value = msgspec.json.encode(Watermark(watermark=by_topic))
+        sent = {
+            partition: self._publishers[partition].publish([Outgoing(JOURNEYS, WATERMARK_KEY, value, partition)])
+            for partition in behind
+        }
+        for partition, future in sent.items():
+            _wait(future)
+            self._watermarks[partition] = positions
+
+
+def record(month: Unpublished) -> bytes:
+    """The JSON of a `schemas.facts.PersonMonth`, made from the facts' own JSON."""
+    head = f'{{"person_id":"{month.person_id}","month":"{month_text(month.month)}","version":{month.version}'.encode()
+    if not month.is_identified:
+        head += b',"identified":false'
+    facts = msgspec.json.decode(month.facts, type=dict[str, msgspec.Raw]) if month.facts else {}
+    if not facts:
+        return head + b',"gone":true}'
+    return head + b',"facts":[' + b",".join(facts.values()) + b"]}"
+
+
+def _wait(future: Future[list[Position]]) -> None:
+    try:
+        future.result(PUBLISH_TIMEOUT_S)
+    except TimeoutError:
+        raise Unavailable("the bus does not acknowledge what the relay publishes") from None
+    except Rejected as error:
+        raise Unavailable(str(error)) from error

@@ -1,0 +1,229 @@
+"""People: the fold's states, their months of facts, journeys and cases for look-ups, and the relay's work list."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Row
+
+from schemas.facts import CaseFact, Ended, Fact, month_key
+from services.journey.domain.calendar import month_text
+from services.journey.domain.cases import is_resolved
+from services.journey.domain.stages import INDEX
+from services.journey.domain.state import Key
+from services.journey.store.tables import CASE, JOURNEY, MONTH, PERSON, UNPUBLISHED
+from services.shared.bus import partition_of
+from services.shared.db import Database, Keys
+
+Facts = dict[str, msgspec.Raw]
+"""A month's facts by key, each as JSON."""
+_facts = msgspec.json.Decoder(Facts)
+
+
+class Person(NamedTuple):
+    """A person as kept; `last` is the place in the order of the newest touchpoint that `state` has taken."""
+
+    root: int
+    person_id: str
+    version: int
+    touchpoints: int
+    suspected_bot: bool
+    last: Key
+    state: bytes
+
+
+class Month(NamedTuple):
+    """A month as kept: the state before its first touchpoint, and its facts."""
+
+    root: int
+    month: int
+    version: int
+    opening: bytes
+    facts: bytes
+
+
+class Change(NamedTuple):
+    """What becomes of one month: None for `facts` takes it away; `published` is whether readers see a difference."""
+
+    root: int
+    person_id: str
+    month: int
+    opening: bytes
+    facts: bytes | None
+    published: bool
+
+
+class People:
+    """Reads and writes in the caller's transaction."""
+
+    def __init__(self, database: Database, partitions: int) -> None:
+        self._db = database
+        self._partitions = partitions
+
+    def read(self, tx: Connection, roots: Collection[int]) -> dict[int, Person]:
+        rows = self._db.execute(
+            tx,
+            "SELECT p.root_id, p.person_id, p.version, p.touchpoints, p.suspected_bot, p.last_time_us, p.last_original_us, "
+            "p.last_case_rank, p.last_source, p.last_id, p.state FROM {k} JOIN person p ON p.root_id = k.id",
+            k=_ids(roots),
+        )
+        return {row[0]: Person(row[0], row[1], row[2], row[3], bool(row[4]), Key(*row[5:10]), bytes(row[10])) for row in rows}
+
+    def by_person_id(self, tx: Connection, person_id: str) -> int | None:
+        """The root of a person id, also of a former one."""
+        rows = self._db.execute(tx, "SELECT root_id FROM person WHERE person_id = :id", {"id": person_id})
+        return rows[0][0] if rows else None
+
+    def write(self, tx: Connection, people: Sequence[Person]) -> None:
+        self._db.insert(
+            tx,
+            PERSON,
+            (
+                "root_id", "person_id", "version", "touchpoints", "suspected_bot",
+                "last_time_us", "last_original_us", "last_case_rank", "last_source", "last_id", "state",
+            ),
+            [(one.root, one.person_id, one.version, one.touchpoints, one.suspected_bot, *one.last, one.state) for one in people],
+            "ON CONFLICT (root_id) DO UPDATE SET version = excluded.version, touchpoints = excluded.touchpoints, "
+            "suspected_bot = excluded.suspected_bot, last_time_us = excluded.last_time_us, last_original_us = excluded.last_original_us, "
+            "last_case_rank = excluded.last_case_rank, last_source = excluded.last_source, last_id = excluded.last_id, "
+            "state = excluded.state",
+        )  # fmt: skip
+
+    def months(self, tx: Connection, wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], Month]:
+        """Months by (root, month)."""
+        rows = self._db.execute(
+            tx,
+            "SELECT m.root_id, m.month, m.version, m.opening, m.facts FROM {k} "
+            "JOIN month m ON m.root_id = k.root AND m.month = k.month",
+            k=Keys({"root": "bigint", "month": "bigint"}, list(wanted)),
+        )
+        return {(row[0], row[1]): _month(row) for row in rows}
+
+    def months_of(self, tx: Connection, root: int, from_month: int = 0) -> list[Month]:
+        """A person's months from one on, in order."""
+        rows = self._db.execute(
+            tx,
+            "SELECT root_id, month, version, opening, facts FROM month WHERE root_id = :root AND month >= :from ORDER BY month",
+            {"root": root, "from": from_month},
+        )
+        return [_month(row) for row in rows]
+
+    def write_months(self, tx: Connection, changes: Sequence[Change], version: int) -> None:
+        """Write months, take away those without facts, and note what has to be published."""
+        gone = [(change.root, change.month) for change in changes if change.facts is None]
+        if gone:
+            self._db.execute(
+                tx,
+                "DELETE FROM month WHERE (root_id, month) IN (SELECT k.root, k.month FROM {k})",
+                k=Keys({"root": "bigint", "month": "bigint"}, gone),
+            )
+        self._db.insert(
+            tx,
+            MONTH,
+            ("root_id", "month", "version", "opening", "facts"),
+            [
+                (change.root, change.month, version, change.opening, change.facts)
+                for change in changes
+                if change.facts is not None
+            ],
+            "ON CONFLICT (root_id, month) DO UPDATE SET version = excluded.version, opening = excluded.opening, facts = excluded.facts",
+        )
+        self._db.insert(
+            tx,
+            UNPUBLISHED,
+            ("partition", "root_id", "month", "version"),
+            [
+                (
+                    partition_of(month_key(change.person_id, month_text(change.month)), self._partitions),
+                    change.root,
+                    change.month,
+                    version,
+                )
+                for change in changes
+                if change.published
+            ],
+            "ON CONFLICT (partition, root_id, month) DO UPDATE SET version = excluded.version",
+        )
+
+    def write_journeys(self, tx: Connection, ended: Sequence[tuple[int, Ended]], gone: Collection[str]) -> None:
+        """Bring the rows of journeys up to these facts, by root; those that are `gone` keep their first touchpoint only."""
+        if gone:
+            self._db.execute(
+                tx,
+                "UPDATE journey SET gone = true WHERE id IN (SELECT k.id FROM {k})",
+                k=Keys({"id": "text"}, [(i,) for i in gone]),
+            )
+        self._db.insert(
+            tx,
+            JOURNEY,
+            (
+                "id", "root_id", "started_us", "last_us", "entry_stage", "furthest_stage", "current_stage",
+                "channel", "source", "first_source", "first_id", "gone",
+            ),
+            [
+                (
+                    fact.cohort.id, root, fact.cohort.started_us, fact.last_us, INDEX[fact.cohort.entry_stage],
+                    INDEX[fact.furthest_stage], INDEX[fact.current_stage], fact.cohort.channel, fact.cohort.source,
+                    *fact.first_id.split("/", 1), False,
+                )
+                for root, fact in ended
+            ],
+            "ON CONFLICT (id) DO UPDATE SET root_id = excluded.root_id, started_us = excluded.started_us, last_us = excluded.last_us, "
+            "entry_stage = excluded.entry_stage, furthest_stage = excluded.furthest_stage, current_stage = excluded.current_stage, "
+            "channel = excluded.channel, source = excluded.source, gone = excluded.gone",
+        )  # fmt: skip
+
+    def write_cases(self, tx: Connection, cases: Sequence[tuple[int, CaseFact]], gone: Sequence[tuple[int, str, str]]) -> None:
+        """Bring the rows of cases up to these facts, by root; `gone` are (root, system, case_id) that this person has no more."""
+        if gone:
+            self._db.execute(
+                tx,
+                "DELETE FROM service_case WHERE (root_id, system, case_id) IN (SELECT k.root, k.system, k.case_id FROM {k})",
+                k=Keys({"root": "bigint", "system": "text", "case_id": "text"}, gone),
+            )
+        self._db.insert(
+            tx,
+            CASE,
+            ("system", "case_id", "root_id", "opened_us", "last_us", "resolved", "channel", "topic", "fact"),
+            [
+                (
+                    fact.system,
+                    fact.case_id,
+                    root,
+                    fact.at_us,
+                    fact.last_us,
+                    is_resolved(fact),
+                    fact.channel,
+                    fact.topic,
+                    encode(fact),
+                )
+                for root, fact in cases
+            ],
+            "ON CONFLICT (system, case_id) DO UPDATE SET root_id = excluded.root_id, opened_us = excluded.opened_us, "
+            "last_us = excluded.last_us, resolved = excluded.resolved, channel = excluded.channel, topic = excluded.topic, fact = excluded.fact",
+        )
+
+    def next_version(self, tx: Connection) -> int:
+        """A version above all that were given out: the installation's epoch and a growing sequence. Ask after locking who it is for."""
+        if self._db.is_postgres:
+            return int(self._db.execute(tx, "SELECT epoch * 1099511627776 + nextval('version_seq') FROM installation")[0][0])
+        rows = self._db.execute(tx, "UPDATE installation SET version = version + 1 RETURNING epoch * 1099511627776 + version")
+        return int(rows[0][0])
+
+
+def decode(facts: bytes) -> Facts:
+    return _facts.decode(facts)
+
+
+def encode(fact: Fact) -> bytes:
+    return msgspec.json.encode(fact)
+
+
+def _month(row: Row[*tuple[Any, ...]]) -> Month:
+    return Month(row[0], row[1], row[2], bytes(row[3]), bytes(row[4]))
+
+
+def _ids(ids: Collection[int]) -> Keys:
+    return Keys({"id": "bigint"}, [(id,) for id in ids])

@@ -1,0 +1,61 @@
+"""The relay's work list."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row
+
+from services.shared.db import Database, Keys
+
+
+class Unpublished(NamedTuple):
+    """A month whose newest version is not published yet; `facts` None or empty: it is gone."""
+
+    partition: int
+    root: int
+    month: int
+    version: int
+    person_id: str
+    is_identified: bool
+    facts: bytes | None
+
+
+class UnpublishedMonths:
+    """Reads and writes in the caller's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def read(self, tx: Connection, partitions: Collection[int], limit: int) -> list[Unpublished]:
+        """The first `limit` months to publish in these partitions."""
+        rows = self._db.execute(
+            tx,
+            "SELECT u.partition, u.root_id, u.month, u.version, p.person_id, i.name, m.facts FROM unpublished u "
+            "JOIN person p ON p.root_id = u.root_id JOIN identity i ON i.id = u.root_id "
+            "LEFT JOIN month m ON m.root_id = u.root_id AND m.month = u.month "
+            "WHERE u.partition IN (SELECT k.partition FROM {k}) LIMIT :limit",
+            {"limit": limit},
+            k=Keys({"partition": "bigint"}, [(partition,) for partition in partitions]),
+        )
+        return [_unpublished(row) for row in rows]
+
+    def done(self, tx: Connection, published: Sequence[Unpublished]) -> None:
+        """These versions are on the bus; a month that has a newer one by now stays listed."""
+        if published:
+            self._db.execute(
+                tx,
+                "DELETE FROM unpublished WHERE (partition, root_id, month, version) IN "
+                "(SELECT k.partition, k.root_id, k.month, k.version FROM {k})",
+                k=Keys(
+                    {"partition": "bigint", "root_id": "bigint", "month": "bigint", "version": "bigint"},
+                    [(month.partition, month.root, month.month, month.version) for month in published],
+                ),
+            )
+
+
+def _unpublished(row: Row[*tuple[Any, ...]]) -> Unpublished:
+    partition, root, month, version, person_id, name, facts = row
+    is_identified = not name.startswith(("order:", "case:"))
+    return Unpublished(partition, root, month, version, person_id, is_identified, bytes(facts) if facts is not None else None)

@@ -1,0 +1,215 @@
+"""A batch of touchpoints, in one transaction: lock, store once, decide who owns what, fold whom it concerns, write the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID, uuid4, uuid5
+
+from sqlalchemy import Connection
+
+from services.journey.domain.identity import IdentitySet
+from services.journey.store.folding import Affected, Folded, Folding
+from services.journey.store.identities import END_US, Identities
+from services.journey.store.ownership import NotLocked, Ownership
+from services.journey.store.people import People
+from services.journey.store.tables import INSTALLATION, METADATA
+from services.journey.store.touchpoints import Incoming, Kept, New, Reference, Touchpoints, precedence
+from services.shared.db import Database
+
+NOBODY_YET = 0
+"""Owner of a touchpoint between being stored and being resolved, inside one transaction."""
+
+
+def prepare(database: Database) -> UUID:
+    """Make the tables that are missing; returns the namespace of the installation's person ids."""
+    database.create(METADATA)
+    with database.transaction() as tx:
+        if database.is_postgres:
+            tx.exec_driver_sql("CREATE SEQUENCE IF NOT EXISTS version_seq")
+        database.insert(
+            tx, INSTALLATION, ("id", "namespace", "epoch", "version"), [(1, str(uuid4()), 1, 0)], "ON CONFLICT (id) DO NOTHING"
+        )
+        return UUID(database.execute(tx, "SELECT namespace FROM installation")[0][0])
+
+
+class Writer:
+    """Takes batches. `namespace` makes person ids from root identities; `limit` is the most customers a handle may have."""
+
+    def __init__(
+        self, namespace: UUID, limit: int, identities: Identities, touchpoints: Touchpoints, people: People, folding: Folding
+    ) -> None:
+        self._namespace, self._limit = namespace, limit
+        self._identities, self._touchpoints = identities, touchpoints
+        self._people, self._folding = people, folding
+
+    def take(self, tx: Connection, batch: Sequence[Incoming], also: Collection[int] = ()) -> None:
+        """Bring the state up to these touchpoints. Raises NotLocked if more has to be locked: roll back and come again with that."""
+        ownership = Ownership(self._identities, self._touchpoints, self._limit)
+        ownership.lock(tx, {tuple(one.derived.identities) for one in batch}, also)
+        batch, replaced, copied = self._first_copies(tx, ownership, batch)
+        if not batch:
+            return
+        sets = ownership.learn(tx, {tuple(one.derived.identities) for one in batch})
+        ids = ownership.ids
+        placed = [(one, sets[tuple(ids[name] for name in one.derived.identities)]) for one in batch]
+        affected: dict[int, Affected] = {}
+        if replaced:
+            self._replace(tx, ownership, replaced, affected)
+        new = self._store(tx, ownership, placed, affected, copied)
+        self._give(tx, ownership, new, affected)
+        self._meet_on_things(tx, ownership, new, affected)
+        ownership.require(affected.keys())
+        self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(ownership, root)))
+
+    # -- store once ---------------------------------------------------------------------------------------------------------
+
+    def _first_copies(
+        self, tx: Connection, ownership: Ownership, batch: Sequence[Incoming]
+    ) -> tuple[list[Incoming], list[Kept], set[tuple[str, str]]]:
+        """The touchpoints of a batch that count under their anchors, the stored ones that they displace, and the (source, id) that
+        are stored under other anchors as well."""
+        least: dict[Reference, Incoming] = {}
+        for one in batch:
+            reference = (one.derived.source, one.derived.id, ownership.ids[one.derived.anchor])
+            known = least.setdefault(reference, one)
+            if known is not one and _precedence(one) < _precedence(known):
+                least[reference] = one
+        stored = {kept.reference: kept for kept in self._touchpoints.copies(tx, {(source, id) for source, id, _ in least})}
+        again = [reference for reference in least if reference in stored]
+        copied = {(source, id) for source, id, anchor in stored if (source, id, anchor) not in least}
+        replaced = []
+        bodies = self._touchpoints.bodies(tx, again) if again else {}
+        for reference in again:
+            kept = stored[reference]
+            if precedence(kept.received_us, bodies[reference]) <= _precedence(least[reference]):
+                del least[reference]
+            else:
+                replaced.append(kept)
+        return list(least.values()), replaced, copied
+
+    def _replace(self, tx: Connection, ownership: Ownership, replaced: list[Kept], affected: dict[int, Affected]) -> None:
+        """Take displaced copies away, with what they proved."""
+        sets = {kept.set_id for kept in replaced}
+        members = {member for one in self._identities.sets(tx, sets) for member in one.members}
+        ownership.require(members | {kept.owner for kept in replaced})
+        self._touch_things(tx, sets, affected)
+        self._touchpoints.remove(tx, [kept.reference for kept in replaced])
+        for kept in replaced:
+            affected.setdefault(kept.owner, Affected()).touch(kept.time_us)
+        ownership.forget(tx, sets)
+
+    def _store(
+        self,
+        tx: Connection,
+        ownership: Ownership,
+        placed: Sequence[tuple[Incoming, IdentitySet]],
+        affected: dict[int, Affected],
+        copied: Collection[tuple[str, str]],
+    ) -> list[New]:
+        """Insert the touchpoints; those whose owner does not depend on the time get it at once."""
+        seen: set[tuple[str, str]] = set()
+        twice = set(copied)
+        for one, _ in placed:
+            pair = (one.derived.source, one.derived.id)
+            (twice if pair in seen else seen).add(pair)
+        owners: dict[int, int] = {}
+        new = []
+        for one, its_set in placed:
+            if its_set.id not in owners:
+                owners[its_set.id] = ownership.settled_owner(its_set) or NOBODY_YET
+            owner = owners[its_set.id]
+            has_copies = (one.derived.source, one.derived.id) in twice
+            new.append(New(one, its_set.members[0], its_set.id, owner, has_copies))
+            if owner != NOBODY_YET:
+                affected.setdefault(owner, Affected()).added.append(one.derived)
+        self._touchpoints.append(tx, new)
+        if twice:
+            self._mark_copies(tx, twice, affected)
+        return new
+
+    def _mark_copies(self, tx: Connection, twice: Collection[tuple[str, str]], affected: dict[int, Affected]) -> None:
+        """Whoever owns a copy is folded anew from the earliest copy on: another may count now."""
+        self._touchpoints.mark_copies(tx, twice)
+        copies = self._touchpoints.copies(tx, twice)
+        for kept in copies:
+            if kept.owner != NOBODY_YET:
+                for other in copies:
+                    if (other.source, other.id) == (kept.source, kept.id):
+                        affected.setdefault(kept.owner, Affected()).touch(other.time_us)
+
+    # -- who owns what ------------------------------------------------------------------------------------------------------
+
+    def _give(self, tx: Connection, ownership: Ownership, new: Sequence[New], affected: dict[int, Affected]) -> None:
+        """Stored touchpoints that belong to somebody else now change hands; those of the batch without an owner get one."""
+        moved = ownership.moved(tx, [(one.set_id, one.incoming.derived.time_us) for one in new])
+        if not moved:
+            return
+        self._touchpoints.own(tx, {reference: owner for reference, (_, owner) in moved.items()})
+        for kept, owner in moved.values():
+            affected.setdefault(owner, Affected()).touch(kept.time_us)
+            if kept.owner != NOBODY_YET:
+                affected.setdefault(kept.owner, Affected()).touch(kept.time_us)
+        copied = {(kept.source, kept.id) for kept, _ in moved.values()}
+        self._touch_copies(tx, copied, affected)
+        self._touch_things(tx, {kept.set_id for kept, _ in moved.values()}, affected)
+
+    def _touch_copies(self, tx: Connection, ids: Collection[tuple[str, str]], affected: dict[int, Affected]) -> None:
+        """Where a moved touchpoint has copies, the times of all of them may matter to its old and new owners."""
+        times: dict[tuple[str, str], list[Kept]] = {}
+        for kept in self._touchpoints.copies(tx, ids):
+            times.setdefault((kept.source, kept.id), []).append(kept)
+        for copies in times.values():
+            if len(copies) > 1:
+                for kept in copies:
+                    for other in copies:
+                        affected.setdefault(kept.owner, Affected()).touch(other.time_us)
+
+    def _meet_on_things(self, tx: Connection, ownership: Ownership, new: Sequence[New], affected: dict[int, Affected]) -> None:
+        """Orders and cases with touchpoints of several people: all of them are folded anew, from the first touchpoint about it."""
+        things: dict[int, set[int]] = {}
+        for one in new:
+            for name in one.incoming.derived.identities:
+                if name.startswith(("order:", "case:")):
+                    things.setdefault(ownership.ids[name], set()).add(one.owner)
+        unclear = {
+            thing for thing, owners in things.items() if thing not in ownership.fresh or len(owners) > 1 or NOBODY_YET in owners
+        }
+        self._touch_owners(tx, unclear, affected)
+
+    def _touch_things(self, tx: Connection, sets: Iterable[int], affected: dict[int, Affected]) -> None:
+        members = {member for one in self._identities.sets(tx, set(sets)) for member in one.members}
+        things = {row.id for row in self._identities.read_ids(tx, members) if row.name.startswith(("order:", "case:"))}
+        self._touch_owners(tx, things, affected)
+
+    def _touch_owners(self, tx: Connection, things: Collection[int], affected: dict[int, Affected]) -> None:
+        if not things:
+            return
+        for owners, first_us in self._touchpoints.owners_of_things(tx, things).values():
+            if len(owners) > 1:
+                for owner in owners - {NOBODY_YET}:
+                    affected.setdefault(owner, Affected()).touch(first_us, END_US)
+
+    # -- facts --------------------------------------------------------------------------------------------------------------
+
+    def _person_id(self, ownership: Ownership, root: int) -> UUID:
+        return uuid5(self._namespace, ownership.view.identities[root].name)
+
+    def _write(self, tx: Connection, folded: Sequence[Folded]) -> None:
+        version = self._people.next_version(tx)
+        self._people.write(tx, [one.person._replace(version=version) for one in folded])
+        self._people.write_months(tx, [change for one in folded for change in one.changes], version)
+        self._people.write_journeys(
+            tx, [(one.person.root, fact) for one in folded for fact in one.ended], [id for one in folded for id in one.ended_gone]
+        )
+        self._people.write_cases(
+            tx,
+            [(one.person.root, fact) for one in folded for fact in one.cases],
+            [(one.person.root, *case) for one in folded for case in one.cases_gone],
+        )
+
+
+def _precedence(one: Incoming) -> tuple[int, bytes]:
+    return precedence(one.derived.received_us, one.body)
+
+
+__all__ = ["Incoming", "NotLocked", "Writer", "prepare"]
