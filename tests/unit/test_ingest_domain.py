@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import Context
-from typing import Any
+from typing import TypeVarTuple, Unpack
 
 import msgspec
 import pytest
@@ -24,6 +24,8 @@ from services.ingest.domain.split import split
 from services.ingest.domain.unzip import unzip
 from services.shared.bus import Position
 from services.shared.errors import Rejected, Unavailable
+
+Ts = TypeVarTuple("Ts")
 
 
 def run(*items: object, identities: Identities | None = None) -> Batch:
@@ -131,7 +133,7 @@ def test_one_wake_up_serves_every_request_of_a_flush() -> None:
 
     class Loop(asyncio.SelectorEventLoop):
         def call_soon_threadsafe(
-            self, callback: Callable[..., object], *args: Any, context: Context | None = None
+            self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
         ) -> asyncio.Handle:
             nonlocal wake_ups
             wake_ups += 1
