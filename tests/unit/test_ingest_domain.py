@@ -133,7 +133,7 @@ def test_one_wake_up_serves_every_request_of_a_flush() -> None:
 
     class Loop(asyncio.SelectorEventLoop):
         def call_soon_threadsafe(
-            self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+            self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
         ) -> asyncio.Handle:
             nonlocal wake_ups
             wake_ups += 1
