@@ -129,3 +129,16 @@ def _batched(found: Iterator[Ready | Refused]) -> Iterator[list[Ready | Refused]
             part.append(one)
             size += grows
         yield part
+
+
+def report(imported: Imported, rejects: Path | None, console: Console) -> None:
+    """What came of it, and the first of the refused lines."""
+    console.print(f"{imported.accepted:,} touchpoints accepted, {imported.refused:,} lines refused")
+    for one in imported.examples:
+        console.print(f"  line {one.line:,}: {one.message} ({one.code})", markup=False)
+    if imported.refused > len(imported.examples):
+        console.print(
+            f"  and {imported.refused - len(imported.examples):,} more" + ("" if rejects else "; --rejects FILE lists them all")
+        )
+    if rejects is not None and imported.refused:
+        console.print(f"All refused lines are in {rejects}", markup=False)

@@ -1,0 +1,163 @@
+"""The `waypost` command line, and the only place that puts several rooms into one process.
+
+`waypost up` runs all rooms on one port; `waypost ingest|journey|metrics` runs one. What talks to a running service is in
+`services.cli`. Imports stand in the functions that need them: a command loads only what it uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli import entry
+from services.cli.commands import app
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from prometheus_client import CollectorRegistry
+
+    from services.shared.bus import Bus
+    from services.shared.config import Settings
+    from services.shared.http import Check
+
+ROOMS = ("ingest", "journey", "metrics")
+Port = Annotated[int | None, typer.Option(help="port to listen on; 0 takes a free one  [default: 8000]", show_default=False)]
+Data = Annotated[
+    Path | None, typer.Option(help="folder of the embedded bus and databases  [default: waypost-data]", show_default=False)
+]
+Host = Annotated[str | None, typer.Option(help="address to listen on  [default: 127.0.0.1]", show_default=False)]
+
+
+@dataclass(frozen=True)
+class Served:
+    """What one room puts on the port."""
+
+    router: APIRouter
+    checks: Sequence[Check]
+    doors: Mapping[str, Any] = field(default_factory=dict)
+    open_paths: Sequence[str] = ()
+    pages: Sequence[str] = ()
+    first_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What rooms are built on; `stack` takes what has to be stopped, the last first."""
+
+    settings: Settings
+    bus: Bus
+    registry: CollectorRegistry
+    stack: ExitStack
+
+
+def _ingest(parts: Parts) -> Served:
+    from services.ingest.main import build
+    from services.shared.clock import system_clock
+
+    room = build(parts.settings, parts.bus, parts.registry, system_clock)
+    parts.stack.callback(room.close)
+    first = room.first_key
+    return Served(room.router, room.checks, room.doors, room.open_paths, first_key=first.key if first and first.is_new else None)
+
+
+def _journey(parts: Parts) -> Served:
+    from services.cli.parts import open_database
+    from services.journey.main import build
+    from services.shared.clock import system_clock
+
+    database = open_database(parts.settings, "journey")
+    parts.stack.callback(database.close)
+    room = build(parts.settings, database, parts.bus, parts.registry, system_clock)
+    room.start()
+    parts.stack.callback(room.stop)
+    return Served(room.router, room.checks)
+
+
+def _metrics(parts: Parts) -> Served:
+    from services.cli.parts import open_database
+    from services.metrics.main import build
+    from services.shared.clock import system_clock
+
+    database = open_database(parts.settings, "metrics")
+    parts.stack.callback(database.close)
+    room = build(parts.settings, database, parts.bus, parts.registry, system_clock)
+    room.start()
+    parts.stack.callback(room.stop)
+    return Served(room.router, room.checks)
+
+
+BUILDERS: Mapping[str, Callable[[Parts], Served]] = {"ingest": _ingest, "journey": _journey, "metrics": _metrics}
+
+
+def run(settings: Settings, names: Sequence[str]) -> None:
+    """Serve these rooms on one port until Ctrl-C or SIGTERM; everything that is held then is finished."""
+    from prometheus_client import CollectorRegistry
+
+    from services.cli.parts import open_bus
+    from services.cli.serving import address, listen, serve
+    from services.shared.http import Access, create_app
+
+    access = Access.of(settings)
+    with ExitStack() as stack:
+        taken = stack.enter_context(listen(settings.host, settings.port))
+        bus = open_bus(settings)
+        stack.callback(bus.close)
+        registry = CollectorRegistry()
+        rooms = [BUILDERS[name](Parts(settings, bus, registry, stack)) for name in names]
+        served = create_app(
+            [room.router for room in rooms],
+            _once(check for room in rooms for check in room.checks),
+            registry,
+            access,
+            doors={path: door for room in rooms for path, door in room.doors.items()},
+            open_paths=[path for room in rooms for path in room.open_paths],
+            pages=[page for room in rooms for page in room.pages],
+        )
+        serve(served, taken, lambda: _say(settings, rooms, address(taken)))
+
+
+def _once(checks: Any) -> list[Check]:
+    """Rooms in one process share their bus: one check of a name is enough."""
+    return list({check.name: check for check in checks}.values())
+
+
+def _say(settings: Settings, rooms: Sequence[Served], url: str) -> None:
+    for room in rooms:
+        if room.first_key is not None:
+            entry.say(f"The first write key, for the source `default`: {room.first_key} (kept in {settings.data / 'write-key'})")
+    entry.say(f"Waypost listens on {url}")
+
+
+@app.command()
+def up(port: Port = None, data: Data = None, host: Host = None) -> None:
+    """Run everything in one process, on one port."""
+    from services.shared.config import load
+
+    run(load(port=port, data=data, host=host), ROOMS)
+
+
+def _one_room(name: str) -> None:
+    def command(port: Port = None, host: Host = None) -> None:
+        from services.shared.config import load
+
+        run(load(port=port, host=host), [name])
+
+    app.command(name, help=f"Run {name} alone, on the bus and database of the settings (WAYPOST_BUS, WAYPOST_DATABASE).")(command)
+
+
+for _name in ROOMS:
+    _one_room(_name)
+
+
+def main() -> None:
+    """The console script."""
+    entry.run(app)
+
+
+if __name__ == "__main__":
+    main()
