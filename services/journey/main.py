@@ -1,0 +1,85 @@
+"""Composes the journey room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
+
+from schemas import channels, vocabulary
+from schemas.times import DAY_US
+from services.journey import api
+from services.journey.consumer import Consumer, derivation
+from services.journey.desk import Desk
+from services.journey.domain.calendar import Calendar
+from services.journey.domain.fold import FoldRules
+from services.journey.domain.marketing import marketing_channel
+from services.journey.monitoring import Monitoring
+from services.journey.relay import Relay
+from services.journey.store.folding import Folding
+from services.journey.store.identities import Identities
+from services.journey.store.people import People
+from services.journey.store.touchpoints import Touchpoints
+from services.journey.store.write import Writer, prepare
+from services.shared.bus import Bus
+from services.shared.clock import Clock, system_clock
+from services.shared.config import Settings
+from services.shared.db import Database
+from services.shared.http import Check
+from services.shared.log import Log
+from services.shared.waiting import Waiting
+
+EMBEDDED_RECHECK_S, SHARED_RECHECK_S = 1.0, 0.05
+"""How often the relay looks for work that another process committed."""
+
+
+@dataclass(frozen=True)
+class JourneyRoom:
+    """The room, not yet consuming. Its topics have to be there when it starts; bus and database stay the caller's to close."""
+
+    router: APIRouter
+    checks: Sequence[Check]
+    consumer: Consumer
+    relay: Relay
+
+    def start(self) -> None:
+        self.consumer.start()
+        self.relay.start()
+
+    def stop(self) -> None:
+        """Finish the batch in hand, publish what is committed, and stop."""
+        self.consumer.stop()
+        self.relay.stop()
+
+
+def build(
+    settings: Settings, database: Database, bus: Bus, registry: CollectorRegistry, clock: Clock = system_clock
+) -> JourneyRoom:
+    """The room on this database (its tables are made if they are missing) and this bus."""
+    namespace = prepare(database)
+    rules = fold_rules(settings)
+    read = derivation(vocabulary.load(settings.vocabulary))
+    identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, settings.partitions)
+    folding = Folding(people, touchpoints, rules, read, settings.bot_touchpoints)
+    writer = Writer(namespace, settings.shared_handle_customers, identities, touchpoints, people, folding)
+    monitoring, waiting, log = Monitoring(registry), Waiting(), Log("journey", clock, settings.log)
+    consumer = Consumer(bus, database, writer, read, monitoring, waiting.notify, clock, log)
+    recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
+    relay = Relay(bus, database, consumer.assignment, consumer.positions, waiting, monitoring, log, recheck_s)
+    desk = Desk(settings, database, rules, read, consumer.positions, waiting, monitoring, clock)
+    checks = [
+        Check("journey database", database.ping),
+        Check("journey bus", bus.ping),
+        Check("journey consumer", consumer.well),
+        Check("journey relay", relay.well),
+    ]
+    return JourneyRoom(api.router(desk), checks, consumer, relay)
+
+
+def fold_rules(settings: Settings) -> FoldRules:
+    """What the fold depends on beside the touchpoints, by the settings."""
+    classify = partial(marketing_channel, rules=channels.load(None))
+    return FoldRules(classify, settings.journey_timeout_days * DAY_US, Calendar(settings.time_zone))
