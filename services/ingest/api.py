@@ -16,12 +16,12 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from schemas import tokens, topics
+from schemas.normal import Identities
 from services.ingest.bridge import Bridge
 from services.ingest.cors import RawHeaders, check_origin, preflight, readable_by
 from services.ingest.domain import ids
 from services.ingest.domain.accept import Arrival, Batch, Result, accept
 from services.ingest.domain.decode import keys_of
-from services.ingest.domain.identities import Identities
 from services.ingest.domain.split import split
 from services.ingest.meters import Meters
 from services.ingest.request import Disconnected, Headers, idempotency_key, is_lines, is_set, read_body, read_query, sent_keys

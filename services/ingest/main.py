@@ -10,16 +10,16 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from schemas.normal import Identities
 from services.ingest import docs
 from services.ingest.api import Touchpoints
-from services.ingest.domain.identities import Identities
 from services.ingest.first_key import FirstKey, first_key
 from services.ingest.meters import Meters
 from services.ingest.store import Sources, parse_write_keys
 from services.shared.bus import Bus, Publisher
 from services.shared.clock import Clock
 from services.shared.config import Settings
-from services.shared.db import Database, sqlite_url
+from services.shared.db import Database, postgres_url, sqlite_url
 from services.shared.errors import Unavailable
 from services.shared.http import Check
 from services.shared.log import Log
@@ -54,7 +54,7 @@ def open_database(settings: Settings) -> Database:
     if settings.embedded_database:
         settings.data.mkdir(parents=True, exist_ok=True)
         return Database(sqlite_url(settings.data / "ingest.db"), pool_size=1)
-    return Database(settings.database, schema="ingest", pool_size=2)
+    return Database(postgres_url(settings.database), schema="ingest", pool_size=2)
 
 
 def open_sources(settings: Settings, database: Database, clock: Clock) -> Sources:

@@ -11,9 +11,9 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from schemas.normal import Identities, Value
 from schemas.touchpoint import Accepted
 from services.ingest.domain.accept import Arrival, Batch, accept
-from services.ingest.domain.identities import Identities, Value
 from services.ingest.domain.split import split
 from services.ingest.domain.unzip import unzip
 from services.shared.errors import Rejected

@@ -15,11 +15,11 @@ from typing import TypeVarTuple, Unpack
 import msgspec
 import pytest
 
+from schemas.normal import Identities
 from schemas.rejected import RejectedRecord
 from services.ingest.bridge import Bridge
 from services.ingest.domain import ids
 from services.ingest.domain.accept import Arrival, Batch, accept
-from services.ingest.domain.identities import Identities
 from services.ingest.domain.split import split
 from services.ingest.domain.unzip import unzip
 from services.shared.bus import Position

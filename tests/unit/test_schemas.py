@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from schemas import documents, generate, topics
+from schemas.normal import Identities
 from schemas.touchpoint import Accepted, Touchpoint
 from services.ingest.domain.accept import Arrival, Batch, accept
-from services.ingest.domain.identities import Identities
 
 EXAMPLES = Path(documents.__file__).parent / "examples"
 VALID = sorted((EXAMPLES / "valid").glob("*.json"))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from schemas.identity import NAMESPACE, RESERVED
+from schemas.normal import stands_for_nobody
 from schemas.times import parse_time_us
 from schemas.touchpoint import Decimal, Order, Referral, Review, Survey, Touchpoint
-from services.ingest.domain.identities import stands_for_nobody
 from services.shared.errors import Rejected
 
 MAX_AMOUNT = 1_000_000_000

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterator
 
+from schemas.pointers import escape
 from schemas.touchpoint import MAX_DEPTH
 from services.ingest.domain.split import TOKEN
 from services.shared.errors import Rejected
@@ -50,11 +51,6 @@ def check_text(raw: bytes) -> None:
 
 def _where(error: Exception) -> str:
     return f"{error.msg} (character {error.pos})" if isinstance(error, json.JSONDecodeError) else "a number has too many digits"
-
-
-def escape(key: str) -> str:
-    """A key as one part of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _problems(value: object, pointer: str) -> Iterator[Rejected]:

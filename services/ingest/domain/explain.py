@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import inspect
 
+from schemas.pointers import escape
 from schemas.touchpoint import Touchpoint
-from services.ingest.domain.exact import escape
 from services.shared.errors import Rejected
 
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)

@@ -1,4 +1,7 @@
-"""Identities in their one normal form, so that two spellings of one person are one text."""
+"""Identities in their one normal form, so that two spellings of one person are one text.
+
+Ingest normalises what it takes; whoever looks somebody up by an identity normalises it the same way first.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from schemas.identity import MAX_VALUE, NAMESPACE, RESERVED
-from services.ingest.domain.exact import escape
+from schemas.pointers import escape
 from services.shared.errors import Rejected
 
 Value = str | int | float | None
