@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Security
 from fastapi.responses import FileResponse, Response
+from fastapi.security import HTTPBearer
 
 from schemas import documents
 from services.ingest.api import Touchpoints
@@ -67,7 +68,6 @@ def _parameter(where: str, name: str, description: str, schema: dict[str, Any]) 
 def _operation() -> dict[str, Any]:
     one = documents.inlined("touchpoint")
     return {
-        "security": [{"write_key": []}],
         "parameters": [
             _parameter("query", "dry_run", "validate and store nothing", {"type": "boolean", "default": False}),
             _parameter("query", "write_key", "the write key, for senders without headers", {"type": "string"}),
@@ -112,6 +112,7 @@ def router(touchpoints: Touchpoints) -> APIRouter:
         responses=_RESPONSES,
         openapi_extra=_operation(),
         summary="Post touchpoints",
+        dependencies=[Security(HTTPBearer(scheme_name="write key", auto_error=False))],
     )
     made.add_api_route(PATH, post, methods=["OPTIONS"], include_in_schema=False)
 

@@ -6,14 +6,18 @@ import asyncio
 import base64
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping
+import resource
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+import uvicorn
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from schemas import tokens, topics
 from schemas.rejected import RejectedRecord
@@ -34,12 +38,13 @@ PURCHASE = {"type": "order_completed", "identities": {"customer_id": "c-42"}, "o
 class Ingest:
     """A running room, and what is on its bus."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: object) -> None:
         self.bus = EmbeddedBus(folder / "bus.db")
         self.bus.create(TopicSpec(name, PARTITIONS) for name in (topics.TOUCHPOINTS, topics.REJECTED))
         self.registry = CollectorRegistry()
-        self.room: IngestRoom = build(load(data=folder), self.bus, self.registry, lambda: NOW_US)
-        self.room.sources.add(Source("shop", "erp"), KEY)
+        self.room: IngestRoom = build(load(data=folder, **settings), self.bus, self.registry, lambda: NOW_US)
+        if not settings:
+            self.room.sources.add(Source("shop", "erp"), KEY)
         room = self.room
         self.app = create_app([room.router], room.checks, self.registry, Access(), open_paths=room.open_paths, doors=room.doors)
         self.without_doors = create_app([room.router], room.checks, self.registry, Access(), open_paths=room.open_paths)
@@ -317,3 +322,70 @@ def test_requests_in_flight_each_get_their_own_answer(ingest: Ingest) -> None:
     answers = asyncio.run(run())
     assert [answer.json()["results"][0]["id"] for answer in answers] == [f"t-{n}" for n in range(200)]
     assert len(ingest.accepted()) == 200
+
+
+def test_a_database_that_is_away_keeps_nobody_from_posting(tmp_path: Path) -> None:
+    away = Ingest(tmp_path, database="postgresql://waypost@127.0.0.1:1/none", write_keys=f"shop={KEY}")
+    assert away.post(PURCHASE).status_code == 202
+    checks = away.call("GET", "/health/ready", None, {}).json()["checks"]
+    assert checks["bus"] == "ok"
+    assert checks["ingest database"].startswith("the database does not answer")
+    away.close()
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """What a full disk does, to this process alone."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_loses_nothing_that_was_accepted(ingest: Ingest, tmp_path: Path) -> None:
+    def items(name: str) -> list[dict[str, Any]]:
+        return [{**PURCHASE, "id": f"{name}-{n}", "properties": {"note": "x" * 2000}} for n in range(100)]
+
+    assert ingest.post(items("before")).status_code == 202
+    with files_no_longer_than(max(file.stat().st_size for file in tmp_path.iterdir()) + 4096):
+        answer = ingest.post(items("full"))
+        assert answer.status_code == 503
+        assert {result["status"] for result in answer.json()["results"]} == {"retry"}
+    assert ingest.post(items("after")).status_code == 202
+    stored = [touchpoint.id for touchpoint in ingest.accepted()]
+    assert {f"{name}-{n}" for name in ("before", "after") for n in range(100)} <= set(stored)
+    assert len(stored) == len(set(stored))
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[int]:
+    """A real server in this event loop; gives its port."""
+    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=5)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        await server.shutdown()
+
+
+def test_over_a_real_connection_a_body_over_the_limit_and_one_cut_off(ingest: Ingest) -> None:
+    async def run() -> tuple[httpx.Response, httpx.Response]:
+        async with serving(ingest.app) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST /v1/touchpoints HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[")
+            writer.write_eof()
+            assert await reader.read() == b""
+            writer.close()
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers={"x-write-key": KEY}) as client:
+                large = await client.post("/v1/touchpoints", content=b" " * 3_000_000)
+                return large, await client.post("/v1/touchpoints", json=PURCHASE)
+
+    large, good = asyncio.run(run())
+    assert (large.status_code, large.json()["code"]) == (413, "body_too_large")
+    assert good.status_code == 202
+    assert len(ingest.accepted()) == 1
