@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
@@ -59,12 +60,8 @@ def build(
     settings: Settings, database: Database, bus: Bus, registry: CollectorRegistry, clock: Clock = system_clock
 ) -> JourneyRoom:
     """The room on this database (its tables are made if they are missing) and this bus."""
-    namespace = prepare(database)
-    rules = fold_rules(settings)
-    read = derivation(vocabulary.load(settings.vocabulary))
-    identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, settings.partitions)
-    folding = Folding(people, touchpoints, rules, read, settings.bot_touchpoints)
-    writer = Writer(namespace, settings.shared_handle_customers, identities, touchpoints, people, folding)
+    rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
+    writer = writer_of(settings, database, prepare(database))
     monitoring, waiting, log = Monitoring(registry), Waiting(), Log("journey", clock, settings.log)
     consumer = Consumer(bus, database, writer, read, monitoring, waiting.notify, clock, log)
     recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
@@ -77,6 +74,14 @@ def build(
         Check("journey relay", relay.well),
     ]
     return JourneyRoom(api.router(desk), checks, consumer, relay)
+
+
+def writer_of(settings: Settings, database: Database, namespace: UUID) -> Writer:
+    """What takes batches into this database."""
+    identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, settings.partitions)
+    read = derivation(vocabulary.load(settings.vocabulary))
+    folding = Folding(people, touchpoints, fold_rules(settings), read, settings.bot_touchpoints)
+    return Writer(namespace, settings.shared_handle_customers, identities, touchpoints, people, folding)
 
 
 def fold_rules(settings: Settings) -> FoldRules:

@@ -65,6 +65,7 @@ class Ownership:
             if not frontier:
                 break
             self._lock_more(tx, frontier)
+        self._lock_more(tx, {known.customer for known in self.view.identities.values() if known.customer is not None})
 
     def learn(self, tx: Connection, together: Iterable[Sequence[str]]) -> dict[Members, IdentitySet]:
         """The sets of identities that the batch's touchpoints show, made where they are new; the view is of after the batch from now on."""
