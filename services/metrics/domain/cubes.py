@@ -19,7 +19,7 @@ WIDTH = 8
 class Cube(NamedTuple):
     """`measures[i]` is column i of its rows. `kinds` are the facts that contribute to it. `cohort`: what the second day is.
 
-    `spread` names a measure (milliseconds) of which a histogram is kept beside the sum.
+    `spread` names a measure (milliseconds) of which a histogram is kept beside the sum. `signed`: contributions may be below 0.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Cube(NamedTuple):
     cohort: Literal["started", "previous"] | None = None
     hourly: bool = False
     spread: str | None = None
+    signed: bool = False
 
     def set_for(self, wanted: frozenset[str]) -> tuple[str, ...] | None:
         """The smallest dimension set that has all of `wanted`; None if there is none."""
@@ -112,6 +113,7 @@ CUBES: tuple[Cube, ...] = (
         sets=(("currency", "stage"), ("currency", "channel"), ("currency", "source")),
         measures=("orders", "gross_micros"),
         kinds=("order",),
+        signed=True,
     ),
     Cube(
         "cases",
@@ -142,3 +144,4 @@ CUBES: tuple[Cube, ...] = (
 )
 
 BY_NAME = {cube.name: cube for cube in CUBES}
+SIGNED_KEYS = frozenset(cube.key_of(names) for cube in CUBES if cube.signed for names in cube.sets)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from services.metrics.domain.cubes import SIGNED_KEYS
 from services.metrics.domain.rollups import Counts, RowKey, Sums, add_counts
 from services.metrics.store.packing import pack, unpack
 from services.metrics.store.tables import HISTOGRAM, ROLLUP, ROW_KEY, VALUES
@@ -52,8 +53,8 @@ class Summing:
             [(*_full(generation, key, partition), *values) for key, values in rows],
             _ADD,
         )
-        lessened = [_full(generation, key, partition) for key, values in rows if min(values) < 0]
-        self._delete(tx, _EMPTIED, lessened)
+        perhaps_empty = [_full(generation, key, partition) for key, values in rows if min(values) < 0 or key.cube in SIGNED_KEYS]
+        self._delete(tx, _EMPTIED, perhaps_empty)
         if histograms := sums.histograms():
             self._add_histograms(tx, generation, partition, histograms)
 

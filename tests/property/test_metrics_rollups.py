@@ -1,0 +1,541 @@
+"""However the versions of person-months arrive, rollups are those of the newest versions, and answers are sums over contributions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.facts import (
+    Amount,
+    CaseFact,
+    Cohort,
+    Day,
+    Ended,
+    Fact,
+    Item,
+    OrderFact,
+    PersonMonth,
+    Step,
+    SurveyFact,
+    Touched,
+    Transition,
+    Visit,
+    month_key,
+)
+from schemas.times import EPOCH, HOUR_US, from_datetime
+from schemas.topics import JOURNEYS
+from schemas.touchpoint import STAGES
+from services.metrics.answers import Answers, CohortQuestion, KpiQuestion
+from services.metrics.domain.calendar import Calendar, day_number
+from services.metrics.domain.catalogue import KPI_BY_ID
+from services.metrics.domain.cubes import BY_NAME, CUBES
+from services.metrics.domain.histogram import bucket_of, middle_of
+from services.metrics.domain.measures import Contribution, contributions, effect_times
+from services.metrics.domain.periods import Span, period_name, start_of
+from services.metrics.store import generations
+from services.metrics.store.checking import check
+from services.metrics.store.reading import Reading
+from services.metrics.store.rebuilding import rebuild
+from services.metrics.store.tables import METADATA
+from services.metrics.store.taking import Taking
+from services.shared.bus import Record, TopicInfo, partition_of
+from services.shared.db import Database, sqlite_url
+from tests.parts.postgres import Postgres
+
+PARTITIONS = 3
+ZONE = "Europe/Berlin"
+CALENDAR = Calendar(ZONE)
+FIRST, LAST = date(2026, 1, 20), date(2026, 4, 10)
+START_US = from_datetime(datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=ZoneInfo(ZONE)))
+END_US = from_datetime(datetime(LAST.year, LAST.month, LAST.day, tzinfo=ZoneInfo(ZONE)))
+
+# facts
+
+instants = st.integers(START_US // HOUR_US, END_US // HOUR_US - 1).map(lambda hour: hour * HOUR_US) | st.integers(
+    START_US, END_US - 1
+)
+stages = st.sampled_from(STAGES)
+channels = st.sampled_from(["web", "phone"])
+sources = st.sampled_from(["shop", "desk"])
+some_name = st.sampled_from([None, "spring"])
+cohorts = st.builds(
+    Cohort,
+    id=st.sampled_from("abc"),
+    started_us=instants,
+    entry_stage=st.sampled_from(["awareness", "loyalty"]),
+    channel=channels,
+    source=sources,
+    campaign=some_name,
+    marketing_channel=some_name,
+)
+units = st.sampled_from(["journey", "person"])
+steps = st.builds(
+    Step,
+    unit=units,
+    cohort=cohorts,
+    at_us=instants,
+    from_stage=st.sampled_from([None, "awareness", "consideration"]),
+    to_stage=st.sampled_from(["awareness", "purchase", "loyalty", "advocacy"]),
+    skipped=st.lists(st.sampled_from(["consideration"]), max_size=1),
+    time_ms=st.none() | st.integers(0, 10**9),
+    adopted=st.dictionaries(st.sampled_from(["awareness", "purchase"]), st.integers(1, 3), max_size=1),
+)
+amounts = st.builds(Amount, instants, st.none() | st.integers(0, 10**9), st.sampled_from([None, "EUR", "USD"]))
+
+
+@st.composite
+def days(draw: st.DrawFn) -> Day:
+    on = draw(st.dates(FIRST, LAST - timedelta(days=1)))
+    start = CALENDAR.day_start_us(day_number(on.isoformat()))
+    length = CALENDAR.day_start_us(day_number(on.isoformat()) + 1) - start
+    times = sorted(draw(st.lists(st.integers(0, length - 1), min_size=1, max_size=4)))
+    person, journeys = draw(st.none() | cohorts), draw(st.lists(cohorts, max_size=2))
+    items = [
+        Item(
+            start + time,
+            draw(st.sampled_from(["page_viewed", "order_completed"])),
+            draw(channels),
+            draw(sources),
+            draw(st.sampled_from(["customer", "business"])),
+            draw(st.none() | stages),
+            draw(st.integers(-1, len(journeys) - 1)),
+            draw(st.none() | stages),
+        )
+        for time in times
+    ]
+    previous = draw(st.none() | st.integers(1, 70).map(lambda back: (on - timedelta(days=back)).isoformat()))
+    return Day(
+        day=on.isoformat(),
+        at_us=items[0].at_us,
+        active=draw(st.booleans()),
+        previous_active=previous,
+        items=items,
+        journeys=journeys,
+        person=person,
+    )
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> OrderFact:
+    times = sorted(draw(st.lists(instants, min_size=2, max_size=5)))
+    worth = draw(st.lists(amounts, max_size=3))
+    return OrderFact(
+        system="shop",
+        order_id=draw(st.sampled_from("xyz")),
+        at_us=times[0],
+        stage=draw(stages),
+        channel=draw(channels),
+        source=draw(sources),
+        amounts=sorted((Amount(max(times[0], one.at_us), one.micros, one.currency) for one in worth), key=lambda one: one.at_us),
+        cancelled_us=draw(st.none() | st.just(times[1])),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> CaseFact:
+    times = sorted(draw(st.lists(instants, min_size=4, max_size=4)))
+    return CaseFact(
+        system="desk",
+        case_id=draw(st.sampled_from("pq")),
+        at_us=times[0],
+        stage=draw(stages),
+        channel=draw(channels),
+        source=draw(sources),
+        opened_by="customer",
+        touchpoints=1,
+        last_us=times[3],
+        topic=draw(some_name),
+        responded_us=times[1],
+        resolved_us=times[2:],
+    )
+
+
+facts = st.one_of(
+    days(),
+    steps,
+    orders(),
+    cases(),
+    st.builds(Touched, unit=units, cohort=cohorts, at_us=instants, stage=stages),
+    st.builds(
+        Transition,
+        cohort=cohorts,
+        at_us=instants,
+        n=st.integers(0, 2),
+        from_stage=st.none() | stages,
+        to_stage=stages,
+    ),
+    st.builds(
+        Ended,
+        cohort=cohorts,
+        at_us=instants,
+        last_us=instants,
+        furthest_stage=stages,
+        current_stage=stages,
+        first_id=st.just("a/1"),
+    ),
+    st.builds(
+        Visit,
+        at_us=instants,
+        ended_us=instants,
+        channel=channels,
+        source=sources,
+        touchpoints=st.just(1),
+        stage=stages,
+        marketing_channel=some_name,
+        first_id=st.just("1"),
+    ),
+    st.builds(
+        SurveyFact,
+        survey_id=st.sampled_from("st"),
+        survey_kind=st.sampled_from(["csat", "nps"]),
+        action=st.just("answered"),
+        at_us=instants,
+        stage=stages,
+        channel=channels,
+        source=sources,
+        score=st.integers(0, 10).map(float),
+        scale_min=st.just(0.0),
+        scale_max=st.just(10.0),
+        topic=some_name,
+        first_id=st.sampled_from("12"),
+    ),
+)
+
+
+def _possible(fact: Fact) -> Fact:
+    """Nothing takes effect in a journey before it starts."""
+    if isinstance(fact, Day):
+        journeys = [msgspec.structs.replace(one, started_us=min(one.started_us, fact.at_us)) for one in fact.journeys]
+        person = fact.person and msgspec.structs.replace(fact.person, started_us=min(fact.person.started_us, fact.at_us))
+        return msgspec.structs.replace(fact, journeys=journeys, person=person)
+    if isinstance(fact, Step | Touched | Transition | Ended):
+        cohort = msgspec.structs.replace(fact.cohort, started_us=min(fact.cohort.started_us, fact.at_us))
+        return msgspec.structs.replace(fact, cohort=cohort)
+    return fact
+
+
+def _distinct(found: list[Fact]) -> list[Fact]:
+    return list({fact.key: _possible(fact) for fact in found}.values())
+
+
+versions = st.builds(
+    PersonMonth,
+    person_id=st.sampled_from(["ann", "bob", "cy/d"]),
+    month=st.sampled_from(["2026-01", "2026-02"]),
+    version=st.integers(1, 6),
+    facts=st.lists(facts, max_size=5).map(_distinct),
+    identified=st.booleans(),
+)
+
+
+class Stream(NamedTuple):
+    """Batches of versions as they arrive. Of each (person, month) and version there is one content."""
+
+    batches: list[list[PersonMonth]]
+    newest: list[PersonMonth]
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Stream:
+    drawn = draw(st.lists(versions, min_size=1, max_size=8))
+    known = {(one.person_id, one.month, one.version): one for one in drawn}
+    for place, one in known.items():
+        if draw(st.integers(0, 5)) == 0:
+            known[place] = msgspec.structs.replace(one, facts=[], gone=True)
+    published = list(known.values())
+    arriving = draw(st.permutations(published + draw(st.lists(st.sampled_from(published), max_size=4))))
+    cuts = sorted(draw(st.lists(st.integers(0, len(arriving)), max_size=4)))
+    batches = [arriving[start:end] for start, end in zip([0, *cuts], [*cuts, len(arriving)], strict=True)]
+    newest = {(one.person_id, one.month): one for one in sorted(published, key=lambda one: one.version)}
+    return Stream(batches, list(newest.values()))
+
+
+def record(month: PersonMonth) -> Record:
+    key = month_key(month.person_id, month.month)
+    return Record(JOURNEYS, partition_of(key, PARTITIONS), 0, key, msgspec.json.encode(month), 0)
+
+
+class Store:
+    """A metrics database that can be emptied."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        database.create(METADATA)
+
+    def fill(self, batches: Sequence[Sequence[PersonMonth]]) -> None:
+        with self.database.transaction() as tx:
+            for table in METADATA.tables:
+                self.database.execute(tx, f"DELETE FROM {table}")
+            number = generations.open_generation(self.database, tx, generations.generation_hash(ZONE)).number
+        taking = Taking(self.database, CALENDAR)
+        for batch in batches:
+            with self.database.transaction() as tx:
+                taking.take(tx, number, [record(month) for month in batch])
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        with self.database.snapshot() as tx:
+            return sorted((tuple(row)[1:] for row in self.database.execute(tx, f"SELECT * FROM {table}")), key=repr)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    if request.param == "sqlite":
+        folder: Path = tmp_path_factory.mktemp("metrics")
+        url = sqlite_url(folder / "metrics.sqlite")
+    else:
+        postgres: Postgres = request.getfixturevalue("postgres")
+        url = postgres.new_database()
+    with closing(Database(url, durable=False)) as database:
+        yield Store(database)
+
+
+slow = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+@slow
+@given(stream=streams())
+def test_any_arrival_leaves_the_rollups_of_the_newest_versions(store: Store, stream: Stream) -> None:
+    store.fill(stream.batches)
+    streamed = {table: store.rows(table) for table in ("rollup", "histogram", "fact", "effect")}
+    with store.database.snapshot() as tx:
+        found = check(store.database, tx, CALENDAR)
+    assert (found.mismatches, found.examples) == (0, [])
+    assert found.checked == len(streamed["rollup"]) + len(streamed["histogram"])
+    store.fill([stream.newest])
+    assert streamed == {table: store.rows(table) for table in streamed}
+
+
+@slow
+@given(stream=streams())
+def test_rollup_rows_are_the_sums_of_contributions(store: Store, stream: Stream) -> None:
+    """The finest rows of each cube, summed here by plain code."""
+    store.fill(stream.batches)
+    expected: dict[tuple[object, ...], int] = defaultdict(int)
+    for month in stream.newest:
+        for fact in month.facts:
+            for one in contributions(fact, month.identified, CALENDAR):
+                cube = BY_NAME[one.cube]
+                for names in cube.sets:
+                    dims = msgspec.json.encode([one.dims[cube.dims.index(name)] for name in names]).decode()
+                    day = (local(one.at_us).date() - date(1970, 1, 1)).days
+                    cohort = 0 if one.cohort_day is None else one.cohort_day
+                    key = (
+                        f"{cube.name}[{','.join(names)}]",
+                        day,
+                        cohort,
+                        dims,
+                        partition_of(month_key(month.person_id, month.month), PARTITIONS),
+                    )
+                    expected[(*key, cube.measures.index(one.measure))] += one.value
+    found = {
+        (cube, effective, cohort, dims, partition, column): value
+        for cube, grain, effective, cohort, dims, partition, *values in store.rows("rollup")
+        if grain in ("d", "dd")
+        for column, value in enumerate(values)
+        if value
+    }
+    assert found == {key: value for key, value in expected.items() if value}
+
+
+def local(us: int) -> datetime:
+    return (EPOCH + timedelta(microseconds=us)).astimezone(ZoneInfo(ZONE))
+
+
+def all_contributions(stream: Stream) -> list[Contribution]:
+    return [one for month in stream.newest for fact in month.facts for one in contributions(fact, month.identified, CALENDAR)]
+
+
+spans = st.tuples(st.dates(date(2026, 1, 15), date(2026, 4, 15)), st.dates(date(2026, 1, 15), date(2026, 4, 15))).filter(
+    lambda ends: ends[0] < ends[1]
+)
+
+
+@slow
+@given(
+    stream=streams(),
+    ends=spans,
+    as_of=instants,
+    kpi_id=st.sampled_from(["touchpoints", "visits", "journeys", "orders", "cases_opened"]),
+    grain=st.sampled_from(["none", "month", "week", "day", "year", "hour"]),
+)
+def test_kpis_are_what_filtering_contributions_gives(
+    store: Store, stream: Stream, ends: tuple[date, date], as_of: int, kpi_id: str, grain: Any
+) -> None:
+    store.fill(stream.batches)
+    kpi = KPI_BY_ID[kpi_id]
+    grain = grain if grain in kpi.grains else "none"
+    first, last = (day_number(end.isoformat()) for end in ends)
+    span = Span(
+        start_of(first, grain), start_of(last, grain) if grain in ("none", "day", "hour") else start_of(last + 400, grain)
+    )
+    by = kpi.cube.sets[0][:1]
+    with store.database.snapshot() as tx:
+        answers = Answers(Reading(store.database, tx, 1), CALENDAR)
+        rows = answers.kpi(KpiQuestion(kpi, span, grain, by, {}, as_of))
+    expected: dict[tuple[object, ...], int] = defaultdict(int)
+    for one in all_contributions(stream):
+        if one.cube == kpi.cube.name and one.measure == kpi.cube.measures[0] and one.at_us <= as_of:
+            day = day_number(local(one.at_us).date().isoformat())
+            if span.start <= day < span.end:
+                clock_hour = day * 24 + local(one.at_us).hour
+                period = clock_hour if grain == "hour" else span.start if grain == "none" else start_of(day, grain)
+                expected[period_name(period, grain), one.dims[kpi.cube.dims.index(by[0])]] += one.value
+    found = {(row["period"], row[by[0]]): row["value"] for row in rows if row["value"]}
+    assert found == {key: value for key, value in expected.items() if value}
+
+
+@slow
+@given(
+    stream=streams(),
+    ends=spans,
+    as_of=instants,
+    journeys=st.sampled_from(["new", "returning", "all"]),
+    unit=units,
+    by=st.sampled_from([(), ("channel",), ("source", "campaign"), ("marketing_channel",)]),
+)
+def test_the_stage_table_is_what_filtering_contributions_gives(
+    store: Store, stream: Stream, ends: tuple[date, date], as_of: int, journeys: Any, unit: Any, by: tuple[str, ...]
+) -> None:
+    store.fill(stream.batches)
+    span = Span(*(day_number(end.isoformat()) for end in ends))
+    with store.database.snapshot() as tx:
+        started, rows = Answers(Reading(store.database, tx, 1), CALENDAR).stages(CohortQuestion(span, by, journeys, unit, as_of))
+    kinds = ("new", "returning") if journeys == "all" else (journeys,)
+    cubes = {"stages.person"} if unit == "person" else {f"stages.{kind}" for kind in kinds}
+    sums: dict[tuple[object, ...], int] = defaultdict(int)
+    times: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for one in all_contributions(stream):
+        if one.cube in cubes and one.at_us <= as_of and one.cohort_day is not None and span.start <= one.cohort_day < span.end:
+            place: tuple[object, ...] = (one.dims[0], *(one.dims[BY_NAME[one.cube].dims.index(name)] for name in by))
+            sums[(*place, one.measure)] += one.value
+            if one.measure == "time_ms":
+                times[place].append(one.value)
+    assert started == sum(value for key, value in sums.items() if key[-1] == "started")
+    for row in rows:
+        group: tuple[object, ...] = (row["stage"], *(row[name] for name in by))
+        for measure in ("touchpoints", "touched", "reached", "dropped", "skipped"):
+            assert row[measure] == sums[(*group, measure)], measure
+        assert row["in_stage_now"] == sums[(*group, "reached")] - sums[(*group, "left")] - sums[(*group, "dropped")]
+        measured = sorted(times[group])
+        expected: dict[str, object] = {"n": len(measured), "mean_s": None, "p50_s": None, "p90_s": None, "p99_s": None}
+        if measured:
+            ranks = {50: -(-len(measured) * 50 // 100), 90: -(-len(measured) * 90 // 100), 99: -(-len(measured) * 99 // 100)}
+            expected["mean_s"] = sum(measured) / len(measured) / 1000
+            expected |= {f"p{p}_s": middle_of(bucket_of(measured[rank - 1])) / 1000 for p, rank in ranks.items()}
+        assert row["time_in_stage"] == expected
+    listed = {(row["stage"], *(row[name] for name in by)) for row in rows}
+    assert {key[:-1] for key, value in sums.items() if value} <= listed
+
+
+@slow
+@given(stream=streams(), ends=spans, as_of=instants, journeys=st.sampled_from(["new", "returning", "all"]))
+def test_transitions_are_what_filtering_contributions_gives(
+    store: Store, stream: Stream, ends: tuple[date, date], as_of: int, journeys: Any
+) -> None:
+    store.fill(stream.batches)
+    span = Span(*(day_number(end.isoformat()) for end in ends))
+    with store.database.snapshot() as tx:
+        rows = Answers(Reading(store.database, tx, 1), CALENDAR).transitions(CohortQuestion(span, (), journeys, "journey", as_of))
+    cubes = {f"transitions.{kind}" for kind in ("new", "returning") if journeys in (kind, "all")}
+    expected: dict[tuple[object, ...], int] = defaultdict(int)
+    for one in all_contributions(stream):
+        if one.cube in cubes and one.at_us <= as_of and one.cohort_day is not None and span.start <= one.cohort_day < span.end:
+            expected[one.dims[:2]] += one.value
+    assert {(row["from"], row["to"]): row["transitions"] for row in rows} == expected
+
+
+activity = st.dictionaries(
+    st.sampled_from(["ann", "bob", "cy"]),
+    st.tuples(st.booleans(), st.sets(st.dates(date(2026, 1, 25), date(2026, 4, 5)), min_size=1, max_size=8)),
+    min_size=1,
+)
+
+
+def months_of(active: dict[str, tuple[bool, set[date]]]) -> list[PersonMonth]:
+    """The person-months of people who did something at noon of each of their days."""
+    found: dict[tuple[str, str], PersonMonth] = {}
+    for person_id, (identified, on_days) in active.items():
+        previous: str | None = None
+        for on in sorted(on_days):
+            noon = CALENDAR.day_start_us(day_number(on.isoformat())) + 12 * HOUR_US
+            item = Item(noon, "page_viewed", "web", "shop", "customer", None, -1, None)
+            fact = Day(day=on.isoformat(), at_us=noon, active=True, previous_active=previous, items=[item])
+            month = found.setdefault(
+                (person_id, on.isoformat()[:7]),
+                PersonMonth(person_id=person_id, month=on.isoformat()[:7], version=1, facts=[], identified=identified),
+            )
+            month.facts.append(fact)
+            previous = on.isoformat()
+    return list(found.values())
+
+
+@slow
+@given(
+    active=activity,
+    ends=spans,
+    as_of=instants,
+    grain=st.sampled_from(["none", "none", "day", "week", "month", "quarter", "year"]),
+    only=st.sampled_from([None, "true", "false"]),
+)
+def test_people_of_any_period_are_distinct(
+    store: Store, active: dict[str, tuple[bool, set[date]]], ends: tuple[date, date], as_of: int, grain: Any, only: str | None
+) -> None:
+    store.fill([months_of(active)])
+    first, last = (day_number(end.isoformat()) for end in ends)
+    span = Span(start_of(first, grain), last if grain in ("none", "day") else start_of(last + 400, grain))
+    filters = {} if only is None else {"identified": only}
+    with store.database.snapshot() as tx:
+        question = KpiQuestion(KPI_BY_ID["people"], span, grain, (), filters, as_of)
+        rows = Answers(Reading(store.database, tx, 1), CALENDAR).kpi(question)
+    expected: dict[str | None, set[str]] = defaultdict(set)
+    for person_id, (identified, on_days) in active.items():
+        for on in on_days:
+            day = day_number(on.isoformat())
+            known = CALENDAR.day_start_us(day) + 12 * HOUR_US <= as_of
+            if known and span.start <= day < span.end and only in (None, "true" if identified else "false"):
+                period = span.start if grain == "none" else start_of(day, grain)
+                expected[period_name(period, grain)].add(person_id)
+    assert {row["period"]: row["value"] for row in rows if row["value"]} == {name: len(of) for name, of in expected.items()}
+
+
+@given(fact=facts)
+def test_a_fact_contributes_at_its_effect_times_only(fact: Fact) -> None:
+    times = effect_times(fact)
+    assert {one.at_us for one in contributions(fact, True, CALENDAR)} <= set(times)
+    assert times[0] == fact.at_us
+
+
+@given(fact=facts)
+def test_contributions_name_measures_that_there_are(fact: Fact) -> None:
+    for one in contributions(fact, True, CALENDAR):
+        cube = BY_NAME[one.cube]
+        assert one.measure in cube.measures
+        assert len(one.dims) == len(cube.dims)
+        assert (one.cohort_day is None) == (cube.cohort is None)
+        assert str(type(fact).__struct_config__.tag) in cube.kinds, "or as_of would miss it"
+    assert all(len(cube.measures) <= 8 and len(cube.sets) <= 4 for cube in CUBES)
+
+
+@slow
+@given(stream=streams())
+def test_a_rebuild_changes_nothing_but_the_generation(store: Store, stream: Stream) -> None:
+    store.fill(stream.batches)
+    before = {table: store.rows(table) for table in ("rollup", "histogram", "fact")}
+    seen: list[int] = []
+    total = rebuild(store.database, TopicInfo(JOURNEYS, "t", PARTITIONS), ZONE, seen.append)
+    assert before == {table: store.rows(table) for table in before}
+    assert total == len(before["fact"]) == (seen[-1] if seen else 0)
+    with store.database.snapshot() as tx:
+        live = generations.live(store.database, tx)
+    assert live is not None
+    assert (live.number, live.hash) == (2, generations.generation_hash(ZONE))
