@@ -21,6 +21,8 @@ NOBODY = frozenset(
     }
 )  # fmt: skip
 """What senders write when they don't know who it is, in lower case."""
+_LONGEST = max(map(len, NOBODY))
+_ZEROS = ("", "0", "-")
 
 
 class Identities:
@@ -72,7 +74,7 @@ class Identities:
 
 def stands_for_nobody(text: str) -> bool:
     """Whether a trimmed value is one of those that senders write for nobody, or all zeros."""
-    return not text.strip("0-") or (len(text) <= 17 and text.lower() in NOBODY)
+    return (text[:1] in _ZEROS and not text.strip("0-")) or (len(text) <= _LONGEST and text.lower() in NOBODY)
 
 
 @lru_cache(maxsize=1024)

@@ -69,10 +69,6 @@ class Batch:
     touchpoints: list[Keyed] = field(default_factory=list)
     rejected: list[Keyed] = field(default_factory=list)
 
-    def add(self, result: Result, outcome: Status) -> None:
-        self.results.append(result)
-        self.outcomes.append(outcome)
-
     def settle(self) -> None:
         """The bus holds every record (or there is nothing to hold): the results are final."""
         for result, outcome in zip(self.results, self.outcomes, strict=True):
@@ -88,7 +84,7 @@ def accept(items: Sequence[bytes], arrival: Arrival, identities: Identities) -> 
         raise Rejected("too_many_touchpoints", f"send at most {MAX_ITEMS:,} touchpoints a request")
     batch = Batch()
     stamp = arrival.stamp()
-    copies: dict[str, list[bytes]] = {}
+    firsts: dict[str, bytes] = {}
     for index, raw in enumerate(items):
         try:
             touchpoint = decode(raw)
@@ -100,7 +96,7 @@ def accept(items: Sequence[bytes], arrival: Arrival, identities: Identities) -> 
         except Rejected as reason:
             _refuse(batch, raw, reason, arrival)
         else:
-            _take(batch, new_id, Keyed(anchor, stamp + value[1:]), copies)
+            _take(batch, new_id, Keyed(anchor, stamp + value[1:]), firsts)
     return batch
 
 
@@ -150,18 +146,20 @@ def _anchor(normal: dict[str, str], touchpoint: Posted, system: str) -> bytes:
     return ranked[0].encode()
 
 
-def _take(batch: Batch, touchpoint_id: str, record: Keyed, copies: dict[str, list[bytes]]) -> None:
+def _take(batch: Batch, touchpoint_id: str, record: Keyed, firsts: dict[str, bytes]) -> None:
     """Publish it, unless the very same came before in this request. A copy that differs goes on: it may know more identities."""
-    before = copies.setdefault(touchpoint_id, [])
-    batch.add(Result(len(batch.results), "retry", touchpoint_id), "duplicate" if before else "accepted")
-    if record.value not in before:
-        before.append(record.value)
+    first = firsts.setdefault(touchpoint_id, record.value)
+    is_copy = first is not record.value
+    batch.results.append(Result(len(batch.results), "retry", touchpoint_id))
+    batch.outcomes.append("duplicate" if is_copy else "accepted")
+    if not is_copy or (first != record.value and record not in batch.touchpoints):
         batch.touchpoints.append(record)
 
 
 def _refuse(batch: Batch, raw: bytes, reason: Rejected, arrival: Arrival) -> None:
     result = Result(len(batch.results), "retry", id_of(raw), reason.code, reason.message, reason.pointer)
-    batch.add(result, "rejected")
+    batch.results.append(result)
+    batch.outcomes.append("rejected")
     record = RejectedRecord(
         source=arrival.source,
         code=reason.code,

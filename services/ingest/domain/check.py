@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.identity import NAMESPACE, RESERVED
 from schemas.normal import stands_for_nobody
-from schemas.times import parse_time_us
+from schemas.times import check_time
 from schemas.touchpoint import Decimal, Order, Referral, Review, Survey, Touchpoint
 from services.shared.errors import Rejected
 
@@ -16,9 +16,9 @@ SCALES = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7)}
 def check(touchpoint: Touchpoint) -> None:
     """Raises Rejected with a pointer for the first thing that is wrong."""
     if touchpoint.occurred_at is not None:
-        parse_time_us(touchpoint.occurred_at, "/occurred_at")
+        check_time(touchpoint.occurred_at, "/occurred_at")
     if touchpoint.sent_at is not None:
-        parse_time_us(touchpoint.sent_at, "/sent_at")
+        check_time(touchpoint.sent_at, "/sent_at")
     if touchpoint.order is not None:
         _check_order(touchpoint.order)
     if touchpoint.case is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import field
 
-from schemas.touchpoint import MAX_DEPTH, MAX_TOUCHPOINT_BYTES, Touchpoint
+from schemas.touchpoint import MAX_TOUCHPOINT_BYTES, Touchpoint
 from services.ingest.domain import exact
 from services.ingest.domain.explain import explain
 from services.shared.errors import Rejected
@@ -35,19 +35,22 @@ def decode(raw: bytes) -> Posted:
     if len(raw) > MAX_TOUCHPOINT_BYTES:
         message = f"a touchpoint may have {MAX_TOUCHPOINT_BYTES:,} bytes, this one has {len(raw):,}; send less in properties"
         raise Rejected("touchpoint_too_large", message)
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
-        exact.check_depth(raw)
     try:
         touchpoint = _POSTED.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _reason(raw, error) from None
-    if b"\\u00" in raw:
+    for value in touchpoint.properties.values():
+        if isinstance(value, dict | list):
+            exact.check_depth(raw)
+            break
+    if b"\\" in raw and b"\\u00" in raw:
         exact.check_text(raw)
     return touchpoint
 
 
 def _reason(raw: bytes, error: Exception) -> Rejected:
     try:
+        exact.check_depth(raw)
         exact.check_text(raw)
     except Rejected as reason:
         return reason
