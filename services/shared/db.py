@@ -90,10 +90,8 @@ class Database:
         if not rows:
             return
         if self.is_postgres:
-            tx.exec_driver_sql(
-                _postgres_insert(table, tuple(columns), tail),
-                dict(zip((f"c{i}" for i in range(len(columns))), _transposed(rows), strict=True)),
-            )
+            arrays = {f"c{i}": _array(column) for i, column in enumerate(zip(*rows, strict=True))}
+            tx.exec_driver_sql(_postgres_insert(table, tuple(columns), tail), arrays)
         else:
             tx.exec_driver_sql(_sqlite_insert(table, tuple(columns), tail), [tuple(row) for row in rows])
 
@@ -128,8 +126,8 @@ class Database:
     def _key_parameters(self, name: str, table: Keys) -> Mapping[str, object]:
         if not self.is_postgres:
             return {name: msgspec.json.encode(table.rows).decode()}
-        columns = _transposed(table.rows) if table.rows else [[] for _ in table.columns]
-        return {f"{name}_{column}": values for column, values in zip(table.columns, columns, strict=True)}
+        columns = list(zip(*table.rows, strict=True)) if table.rows else [()] * len(table.columns)
+        return {f"{name}_{column}": _array(values) for column, values in zip(table.columns, columns, strict=True)}
 
 
 def sqlite_url(file: Path) -> str:
@@ -187,8 +185,19 @@ def _translated() -> Iterator[None]:
         raise Unavailable(f"the database does not answer as it should: {error}") from error
 
 
-def _transposed(rows: Sequence[Sequence[object]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _array(values: Sequence[object]) -> str:
+    """PostgreSQL's text form of an array: several times faster to make than the driver's own."""
+    return "{" + ",".join(_element(value) for value in values) + "}"
+
+
+def _element(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return '"\\\\x' + value.hex() + '"'
+    return str(value)
 
 
 def _sql_type(of: TypeEngine[Any]) -> str:

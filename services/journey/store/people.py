@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+import lz4.block
 import msgspec
 from sqlalchemy import Connection, Row
 
@@ -69,7 +70,7 @@ class People:
             "p.last_case_rank, p.last_source, p.last_id, p.state FROM {k} JOIN person p ON p.root_id = k.id",
             k=_ids(roots),
         )
-        return {row[0]: Person(row[0], row[1], row[2], row[3], bool(row[4]), Key(*row[5:10]), bytes(row[10])) for row in rows}
+        return {row[0]: Person(row[0], row[1], row[2], row[3], bool(row[4]), Key(*row[5:10]), unpack(row[10])) for row in rows}
 
     def by_person_id(self, tx: Connection, person_id: str) -> int | None:
         """The root of a person id, also of a former one."""
@@ -84,7 +85,7 @@ class People:
                 "root_id", "person_id", "version", "touchpoints", "suspected_bot",
                 "last_time_us", "last_original_us", "last_case_rank", "last_source", "last_id", "state",
             ),
-            [(one.root, one.person_id, one.version, one.touchpoints, one.suspected_bot, *one.last, one.state) for one in people],
+            [(one.root, one.person_id, one.version, one.touchpoints, one.suspected_bot, *one.last, pack(one.state)) for one in people],
             "ON CONFLICT (root_id) DO UPDATE SET version = excluded.version, touchpoints = excluded.touchpoints, "
             "suspected_bot = excluded.suspected_bot, last_time_us = excluded.last_time_us, last_original_us = excluded.last_original_us, "
             "last_case_rank = excluded.last_case_rank, last_source = excluded.last_source, last_id = excluded.last_id, "
@@ -124,7 +125,7 @@ class People:
             MONTH,
             ("root_id", "month", "version", "opening", "facts"),
             [
-                (change.root, change.month, version, change.opening, change.facts)
+                (change.root, change.month, version, pack(change.opening), pack(change.facts))
                 for change in changes
                 if change.facts is not None
             ],
@@ -213,6 +214,17 @@ class People:
         return int(rows[0][0])
 
 
+def pack(kept: bytes) -> bytes:
+    """States and facts as they lie in the database: compressed, because they repeat themselves."""
+    packed: bytes = lz4.block.compress(kept)
+    return packed
+
+
+def unpack(packed: bytes | memoryview) -> bytes:
+    kept: bytes = lz4.block.decompress(packed)
+    return kept
+
+
 def decode(facts: bytes) -> Facts:
     return _facts.decode(facts)
 
@@ -222,7 +234,7 @@ def encode(fact: Fact) -> bytes:
 
 
 def _month(row: Row[*tuple[Any, ...]]) -> Month:
-    return Month(row[0], row[1], row[2], bytes(row[3]), bytes(row[4]))
+    return Month(row[0], row[1], row[2], unpack(row[3]), unpack(row[4]))
 
 
 def _ids(ids: Collection[int]) -> Keys:

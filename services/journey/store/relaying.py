@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row
 
+from services.journey.store.people import unpack
 from services.shared.db import Database, Keys
 
 
@@ -58,4 +59,4 @@ class UnpublishedMonths:
 def _unpublished(row: Row[*tuple[Any, ...]]) -> Unpublished:
     partition, root, month, version, person_id, name, facts = row
     is_identified = not name.startswith(("order:", "case:"))
-    return Unpublished(partition, root, month, version, person_id, is_identified, bytes(facts) if facts is not None else None)
+    return Unpublished(partition, root, month, version, person_id, is_identified, unpack(facts) if facts is not None else None)
