@@ -16,6 +16,8 @@ import httpx
 import msgspec
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
@@ -38,12 +40,12 @@ PURCHASE = {"type": "order_completed", "identities": {"customer_id": "c-42"}, "o
 class Ingest:
     """A running room, and what is on its bus."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, **given_settings: object) -> None:
         self.bus = EmbeddedBus(folder / "bus.db")
         self.bus.create(TopicSpec(name, PARTITIONS) for name in (topics.TOUCHPOINTS, topics.REJECTED))
         self.registry = CollectorRegistry()
-        self.room: IngestRoom = build(load(data=folder, **settings), self.bus, self.registry, lambda: NOW_US)
-        if not settings:
+        self.room: IngestRoom = build(load(data=folder, **given_settings), self.bus, self.registry, lambda: NOW_US)
+        if not given_settings:
             self.room.sources.add(Source("shop", "erp"), KEY)
         room = self.room
         self.app = create_app([room.router], room.checks, self.registry, Access(), open_paths=room.open_paths, doors=room.doors)
@@ -331,6 +333,31 @@ def test_a_database_that_is_away_keeps_nobody_from_posting(tmp_path: Path) -> No
     assert checks["bus"] == "ok"
     assert checks["ingest database"].startswith("the database does not answer")
     away.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.binary(max_size=60) | st.sampled_from([json.dumps(PURCHASE).encode(), b"[1,{}]", b'{"type":"x"}\n7']),
+    packed=st.booleans(),
+    headers=st.fixed_dictionaries(
+        {},
+        optional={
+            "content-encoding": st.sampled_from(["gzip", "br", "identity", "\x7f"]),
+            "content-type": st.sampled_from(["application/x-ndjson", "text/plain", ";"]),
+            "idempotency-key": st.text("a b", max_size=4),
+            "authorization": st.sampled_from(["Basic", "Basic %", "Bearer", "Basic /w==", "x y z"]),
+            "origin": st.sampled_from(["null", "https://a.example"]),
+        },
+    ),
+    query=st.sampled_from(["", "?dry_run=1", "?dry_run=%ff", "?write_key=%00&writeKey=x", "?&&="]),
+)
+def test_arbitrary_requests_are_answered_and_never_with_500(
+    ingest: Ingest, body: bytes, packed: bool, headers: dict[str, str], query: str
+) -> None:
+    content = gzip.compress(body) if packed else body
+    answer = ingest.call("POST", f"/v1/touchpoints{query}", content, {"x-write-key": KEY, **headers})
+    assert answer.status_code in (202, 400, 413, 415, 422)
+    assert set(answer.json()) in ({"accepted", "rejected", "results", "token"}, {"code", "message", "detail"})
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def test_normalising_twice_is_normalising_once(some: dict[str, Value]) -> None:
 def test_arbitrary_bytes_are_refused_or_have_outcomes(body: bytes, is_lines: bool) -> None:
     items = tried(lambda: split(body, is_lines))
     if isinstance(items, Rejected):
-        assert items.code in {"empty_body", "empty_batch", "invalid_json", "not_touchpoints"}
+        assert items.code in {"empty_body", "empty_batch", "invalid_json", "not_touchpoints", "too_many_touchpoints"}
     else:
         assert len(run(items).results) == len(items) >= 1
 

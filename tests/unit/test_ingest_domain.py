@@ -101,7 +101,12 @@ def test_a_mistyped_field_gets_a_hint() -> None:
 
 def test_more_than_a_thousand_are_too_many() -> None:
     with pytest.raises(Rejected, match="too_many_touchpoints"):
-        run(*[b"1"] * 1001)
+        split(b"[" + b",".join([b"1"] * 1001) + b"]")
+    with pytest.raises(Rejected, match="too_many_touchpoints"):
+        split(b"[NaN," + b",".join([b"1"] * 1000) + b"]")
+    with pytest.raises(Rejected, match="too_many_touchpoints"):
+        split(b"1\n" * 1001, is_lines=True)
+    assert len(split(b"[NaN," + b",".join([b"1"] * 999) + b"]")) == 1000
 
 
 def test_a_pretty_printed_object_is_one_and_objects_line_by_line_are_many() -> None:

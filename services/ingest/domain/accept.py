@@ -19,7 +19,6 @@ from services.ingest.domain.decode import Posted, decode, id_of
 from services.ingest.domain.ids import NewId
 from services.shared.errors import Rejected
 
-MAX_ITEMS = 1_000
 Status = Literal["accepted", "duplicate", "rejected", "retry"]
 _ENCODER = msgspec.json.Encoder()
 
@@ -76,12 +75,7 @@ class Batch:
 
 
 def accept(items: Sequence[bytes], arrival: Arrival, identities: Identities) -> Batch:
-    """Give every item its outcome. The caller publishes `touchpoints` and `rejected`, then settles.
-
-    Raises Rejected("too_many_touchpoints") for more than MAX_ITEMS.
-    """
-    if len(items) > MAX_ITEMS:
-        raise Rejected("too_many_touchpoints", f"send at most {MAX_ITEMS:,} touchpoints a request")
+    """Give every item its outcome. The caller publishes `touchpoints` and `rejected`, then settles."""
     batch = Batch()
     stamp = arrival.stamp()
     firsts: dict[str, bytes] = {}

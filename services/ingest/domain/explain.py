@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from functools import cache
 
 import msgspec
 from msgspec import inspect
@@ -72,9 +73,14 @@ def _pointer(steps: list[str]) -> str:
     return "".join(f"/{escape(step)}" for step in steps)
 
 
+@cache
+def _contract() -> inspect.Type:
+    return inspect.type_info(Touchpoint)
+
+
 def _type_at(steps: list[str]) -> inspect.Type | None:
     """The contract's type at a path, None where it has none (inside properties)."""
-    kind: inspect.Type | None = inspect.type_info(Touchpoint)
+    kind: inspect.Type | None = _contract()
     for step in steps:
         match _plain(kind):
             case inspect.StructType(fields=fields):

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from services.shared.errors import Rejected
 
+MAX_ITEMS = 1_000
 _ARRAY = msgspec.json.Decoder(list[Raw])
 TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 """Whole strings (the last may be cut off; possessive, so the time is linear), brackets and commas of a JSON text."""
@@ -17,12 +18,18 @@ _SPACE = b" \t\r\n"
 
 
 def split(body: bytes, is_lines: bool = False) -> list[bytes]:
-    """The items of one object, an array or NDJSON (`is_lines`: the sender says that it is). At least one.
+    """The items of one object, an array or NDJSON (`is_lines`: the sender says that it is): at least one, at most MAX_ITEMS.
 
-    Raises Rejected if there are none (`empty_body`, `empty_batch`) or no structure can be found (`invalid_json`,
-    `not_touchpoints`). An item may still be anything.
+    Raises Rejected if there are none (`empty_body`, `empty_batch`), too many (`too_many_touchpoints`), or no structure can be
+    found (`invalid_json`, `not_touchpoints`). An item may still be anything.
     """
-    body = body.removeprefix(_BOM).strip(_SPACE)
+    items = _items(body.removeprefix(_BOM).strip(_SPACE), is_lines)
+    if len(items) > MAX_ITEMS:
+        raise _too_many()
+    return items
+
+
+def _items(body: bytes, is_lines: bool) -> list[bytes]:
     if not body:
         raise Rejected("empty_body", "send a touchpoint as a JSON object, an array of them, or one a line (NDJSON)")
     if is_lines:
@@ -74,20 +81,29 @@ def _end_of_first(body: bytes) -> int | None:
 
 def _array_by_brackets(body: bytes) -> list[bytes]:
     """Cut at the commas of the outer array, whatever lies between them."""
-    if _end_of_first(body) != len(body):
-        raise _unreadable()
-    items, depth, start = [], 0, 1
+    items: list[bytes] = []
+    depth, start = 0, 1
     for token in TOKEN.finditer(body):
         match token[0]:
             case b"[" | b"{":
                 depth += 1
             case b"]" | b"}":
                 depth -= 1
+                if depth == 0:
+                    break
             case b"," if depth == 1:
                 items.append(body[start : token.start()].strip(_SPACE))
                 start = token.end()
+                if len(items) > MAX_ITEMS:
+                    raise _too_many()
+    if depth != 0 or token.end() != len(body):
+        raise _unreadable()
     items.append(body[start:-1].strip(_SPACE))
-    return items if items != [b""] else []
+    return items
+
+
+def _too_many() -> Rejected:
+    return Rejected("too_many_touchpoints", f"send at most {MAX_ITEMS:,} touchpoints a request")
 
 
 def _unreadable() -> Rejected:
