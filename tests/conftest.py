@@ -16,6 +16,11 @@ from tests.parts.server import PartMissing
 Part = TypeVar("Part", Kafka, Postgres)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """All warnings are errors but this one, which kafka-python gives when it is imported on Python 3.11 and 3.12."""
+    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
     """A running Kafka. Who stops it starts it again."""

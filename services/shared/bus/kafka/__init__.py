@@ -95,7 +95,11 @@ class KafkaBus:
 
     def publisher(self, fence: str | None = None) -> Publisher:
         """See `Bus.publisher`."""
-        publisher = KafkaPublisher(self._open_producer) if fence is None else FencedPublisher(lambda: self._open_producer(fence))
+        publisher = (
+            KafkaPublisher(self._open_producer, self._know)
+            if fence is None
+            else FencedPublisher(lambda: self._open_producer(fence), self._know)
+        )
         self._opened.append(publisher)
         return publisher
 
@@ -127,6 +131,7 @@ class KafkaBus:
 
     def ping(self) -> None:
         """See `Bus.ping`."""
+        self._check_open()
         with translated():
             if self._pinger is None:
                 quick = {"request_timeout_ms": 2000, "bootstrap_timeout_ms": 2000}
@@ -164,6 +169,11 @@ class KafkaBus:
             found = getattr(self._get_reader(), which)(partitions, timeout_ms=int(ANSWER_TIMEOUT_S * 1000))
         return {partition.partition: offset for partition, offset in found.items()}
 
+    def _know(self, topic: str) -> None:
+        """Raise Unavailable at once for a topic that is not there; kafka-python would wait for it to appear."""
+        if topic not in self._known:
+            self.describe(topic)
+
     def _open_producer(self, fence: str | None = None) -> Any:
         """A producer that knows the topics that we know, so that `publish` need not wait for them."""
         transactional = (
@@ -191,14 +201,13 @@ class KafkaBus:
 
     def _open_consumer(self, group: str, assignor: CopartitionedAssignor) -> Any:
         self._check_open()
-        session_ms = int(self._session_timeout_s * 1000)
         return KafkaConsumer(
             **self._settings,
             metrics_enabled=False,
             group_id=group,
             partition_assignment_strategy=[assignor],
-            session_timeout_ms=session_ms,
-            heartbeat_interval_ms=session_ms // 5,
+            session_timeout_ms=int(self._session_timeout_s * 1000),
+            heartbeat_interval_ms=500,  # members learn of a rebalance from the answers, and each takes two rounds
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",

@@ -14,8 +14,8 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from services.shared.bus import Outgoing, Position, size_of
 from services.shared.bus.kafka.acks import Call, Waiting
 from services.shared.bus.kafka.driver import PUBLISH_TIMEOUT_S, translated, unavailable
-from services.shared.bus.kafka.publisher import abandon, send_all
-from services.shared.errors import Misplaced, Unavailable, WaypostError
+from services.shared.bus.kafka.publisher import Know, abandon, send_all
+from services.shared.errors import Unavailable, WaypostError
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ class FencedPublisher:
     kafka-python has given the producer up (shut out, above all), every call fails until somebody opens another publisher.
     """
 
-    def __init__(self, open_producer: Callable[[], Any]) -> None:
+    def __init__(self, open_producer: Callable[[], Any], know: Know) -> None:
+        self._know = know
         with translated():
             self._producer = open_producer()
             try:
@@ -106,8 +107,8 @@ class FencedPublisher:
 
     def _send(self, call: Call, records: Sequence[Outgoing]) -> None:
         try:
-            call.acks = send_all(self._producer, records)
-        except Misplaced as error:  # before anything of this call was sent
+            call.acks = send_all(self._producer, records, self._know)
+        except WaypostError as error:  # before anything of this call was sent
             self._waiting.finish(call, error)
 
     def _commit(self) -> None:

@@ -21,12 +21,19 @@ WATCH_S = 0.25
 """How often the watch looks for calls that are overdue, and tries to open a new producer when there is none."""
 
 
-def send_all(producer: Any, records: Sequence[Outgoing]) -> list[Any]:
+Know = Callable[[str], None]
+
+
+def send_all(producer: Any, records: Sequence[Outgoing], know: Know) -> list[Any]:
     """Hand records to a producer, which keeps their order per partition; a future of kafka-python for each.
 
-    Raises Misplaced for a partition that the topic does not have, KafkaError when the topic is unknown.
+    Raises, before the first is handed over, Misplaced for a partition that the topic does not have, Unavailable (from `know`) for
+    a topic that is not there.
     """
-    partitions = {topic: len(producer.partitions_for(topic)) for topic in {record[0] for record in records}}
+    topics = {record[0] for record in records}
+    for topic in topics:
+        know(topic)
+    partitions = {topic: len(producer.partitions_for(topic)) for topic in topics}
     numbered: list[tuple[str, bytes | None, bytes, int]] = []
     for topic, key, value, partition in records:
         if partition is None:
@@ -52,7 +59,8 @@ class KafkaPublisher:
     stops sending for good after some failures), so everything that waits fails with `Unavailable` and a new one is opened.
     """
 
-    def __init__(self, open_producer: Callable[[], Any]) -> None:
+    def __init__(self, open_producer: Callable[[], Any], know: Know) -> None:
+        self._know = know
         self._open_producer = open_producer
         self._waiting = Waiting()
         self._producer: Any = open_producer()
@@ -72,7 +80,7 @@ class KafkaPublisher:
             self._waiting.finish(call, Unavailable("kafka: away"))
         elif not call.future.done():
             try:
-                call.follow(send_all(producer, records), self._done)
+                call.follow(send_all(producer, records, self._know), self._done)
             except WaypostError as error:
                 self._waiting.finish(call, error)
             except KafkaError as error:
