@@ -18,7 +18,7 @@ from schemas.touchpoint import Actor, Stage
 Unit = Literal["journey", "person"]
 
 
-class Cohort(Struct, array_like=True, frozen=True):
+class Cohort(Struct, array_like=True, frozen=True, gc=False):
     """The journey that a fact belongs to – or, where `unit` is person, the person's whole history as one.
 
     `channel`, `source`, `campaign` and `marketing_channel` are those of its first customer touchpoint.
@@ -33,7 +33,7 @@ class Cohort(Struct, array_like=True, frozen=True):
     marketing_channel: str | None = None
 
 
-class Item(Struct, array_like=True, frozen=True):
+class Item(Struct, array_like=True, frozen=True, gc=False):
     """One touchpoint in a `Day`. `stage` counts it in the volume and in its journey; None: in no journey (yet) and without a stage.
 
     `journey` is the index of its journey in `Day.journeys`, -1 if it is in none (yet). `person_stage` counts it in the person's
@@ -158,7 +158,7 @@ class Visit(_Fact, tag="visit", kw_only=True, frozen=True):
         return f"visit/{self.channel}/{self.at_us}/{self.first_id}"
 
 
-class Amount(Struct, array_like=True, frozen=True):
+class Amount(Struct, array_like=True, frozen=True, gc=False):
     """From `at_us` on an order is worth this; None: unknown."""
 
     at_us: int
@@ -166,7 +166,7 @@ class Amount(Struct, array_like=True, frozen=True):
     currency: str | None
 
 
-class Refund(Struct, array_like=True, frozen=True):
+class Refund(Struct, array_like=True, frozen=True, gc=False):
     """Money given back at `at_us`; `micros` None: all of it, or unknown."""
 
     at_us: int

@@ -40,7 +40,7 @@ _BY: dict[str, Actor] = {"customer": "customer", "agent": "business", "bot": "sy
 _FIRST_US = parse_time_us("0001-01-01T00:00:00Z")
 
 
-class Derived(Struct, frozen=True, kw_only=True):
+class Derived(Struct, frozen=True, kw_only=True, gc=False):
     """One touchpoint as every later step needs it.
 
     `time_us` is the time that counts: corrected for the sender's clock, never after `received_us`. `original_us` is the same

@@ -46,6 +46,7 @@ class Fold:
         self.facts: dict[tuple[int, str], Fact | None] = {}
         self.openings: dict[int, bytes] = {}
         self.month = month
+        self._stated_day: Day | None = None
         self._person_id, self._rules = person_id, rules
         self._ended_month = rules.calendar.month(state.last_us) if state.journey is not None else None
         if reopened:
@@ -132,7 +133,7 @@ class Fold:
         """Begin, and count the touchpoints of others that were waiting as of this moment."""
         adopted: dict[Stage, int] = {}
         progress, first = started(unit, cohort, adopted)
-        self._put(first)
+        self._put_now(first)
         for one in waiting:
             stage = one.stage if one.stage >= 0 else progress.furthest
             adopted[STAGES[stage]] = adopted.get(STAGES[stage], 0) + 1
@@ -140,11 +141,12 @@ class Fold:
         return progress
 
     def _touch(self, unit: Unit, progress: Progress, at_us: int, stage: int) -> None:
-        for fact in touch(unit, progress, at_us, stage):
-            self._put(fact)
+        if stage > progress.furthest or not progress.touched >> stage & 1:
+            for fact in touch(unit, progress, at_us, stage):
+                self._put_now(fact)
         if progress.last != stage and unit == "journey":
             self.state.transitions += 1
-            self._put(
+            self._put_now(
                 Transition(
                     cohort=progress.cohort,
                     at_us=at_us,
@@ -222,7 +224,7 @@ class Fold:
         assert day is not None
         index = -1
         if is_open and state.journey is not None:
-            if not day.journeys or day.journeys[-1] != state.journey.cohort:
+            if not day.journeys or day.journeys[-1].id != state.journey.cohort.id:
                 day.journeys.append(state.journey.cohort)
             index = len(day.journeys) - 1
         if state.person is not None and day.person is None:
@@ -230,17 +232,19 @@ class Fold:
         counted = stage if stage >= 0 else own_stage
         day.items.append(
             Item(
-                at_us=touchpoint.time_us,
-                type=touchpoint.type,
-                channel=touchpoint.channel,
-                source=touchpoint.source,
-                actor=touchpoint.actor,
-                stage=STAGES[counted] if counted >= 0 else None,
-                journey=index,
-                person_stage=STAGES[state.person.last] if state.person is not None else None,
+                touchpoint.time_us,
+                touchpoint.type,
+                touchpoint.channel,
+                touchpoint.source,
+                touchpoint.actor,
+                STAGES[counted] if counted >= 0 else None,
+                index,
+                STAGES[state.person.last] if state.person is not None else None,
             )
         )
-        self._put(day)
+        if day is not self._stated_day:
+            self._put_now(day)
+            self._stated_day = day
 
     def _visit(self, touchpoint: Derived, marketing_channel: str | None) -> None:
         state, channel, at_us = self.state, touchpoint.channel, touchpoint.time_us
@@ -331,4 +335,10 @@ class Fold:
         self.month = month
 
     def _put(self, fact: Fact) -> None:
+        """State a fact, in the month of its first effect."""
         self.facts[self._rules.calendar.month(fact.at_us), fact.key] = fact
+
+    def _put_now(self, fact: Fact) -> None:
+        """The same for a fact whose first effect is now."""
+        assert self.month is not None
+        self.facts[self.month, fact.key] = fact

@@ -1,0 +1,56 @@
+"""Why an identity is whose it is: the rule of DESIGN.md section 6 that decides, and the touchpoint that is in effect. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from schemas.identity import is_customer
+from services.journey.domain.identity import Settled, Sighting, View
+
+How = Literal["itself", "seen_with_customer", "seen_with_handle", "highest_rank", "shared"]
+"""A customer (or a handle that was seen with nobody else); rules 1, 2 and 3; seen with too many customers to be anybody's."""
+InEffect = Callable[[Sequence[int], int], Sighting]
+"""Of the sightings in some sets (one at least) the one in effect at a time: the latest at or before it, else the earliest after."""
+
+
+class Owned(NamedTuple):
+    """`root` owns it; `settled`: at all times. `sighting` is the evidence in effect, in which it was seen with `company`."""
+
+    root: int
+    how: How
+    settled: bool
+    sighting: Sighting | None = None
+    company: int | None = None
+
+
+def explain(view: View, identity: int, time_us: int, in_effect: InEffect) -> Owned:
+    """Who owns an identity at a time, and why; the same root as `identity.root_at`. All its sets must be known."""
+    known = view.identities[identity]
+    if view.is_shared(identity):
+        return Owned(identity, "shared", True)
+    if is_customer(known.name):
+        return Owned(identity, "itself", True)
+    settled = isinstance(view.rule(identity), Settled)
+    if known.customers:
+        sets = [one.id for one in view.sets_of(identity) if one.customer is not None]
+        sighting = in_effect(sets, time_us)
+        customer = view.sets[sighting.set_id].customer
+        assert customer is not None
+        return Owned(customer, "seen_with_customer", settled, sighting, customer)
+    bridges = {one.id: bridge for one in view.sets_of(identity) if (bridge := view.bridge(identity, one)) is not None}
+    if bridges:
+        sighting = in_effect(sorted(bridges), time_us)
+        bridge = bridges[sighting.set_id]
+        return Owned(root_of(view, bridge, sighting.time_us, in_effect), "seen_with_handle", settled, sighting, bridge)
+    higher = {one.id: anchor for one in view.sets_of(identity) if (anchor := view.anchor(one)) != identity}
+    if not higher:
+        return Owned(identity, "itself", True)
+    sighting = in_effect(sorted(higher), time_us)
+    return Owned(higher[sighting.set_id], "highest_rank", settled, sighting, higher[sighting.set_id])
+
+
+def root_of(view: View, identity: int, time_us: int, in_effect: InEffect) -> int:
+    """Who owns an identity at a time, asking for a sighting only if the answer depends on it."""
+    rule = view.rule(identity)
+    return rule.root if isinstance(rule, Settled) else explain(view, identity, time_us, in_effect).root
