@@ -63,6 +63,7 @@ class Consumer:
         self._also: frozenset[int] = frozenset()
         self._loop = ConsumeLoop(bus, database, self._positions, GROUP, [TOUCHPOINTS], self.apply, self._reject, on_commit, log)
         monitoring.watch_lag(self.lag)
+        monitoring.watch_stopped(lambda: len(self._loop.stopped))
 
     def start(self) -> None:
         self._loop.start()

@@ -43,3 +43,11 @@ class Monitoring:
         self._registry.register(
             PerPartition("waypost_journey_lag_records", "Records of a partition of touchpoints that are not taken yet", lag)
         )
+
+    def watch_stopped(self, stopped: Callable[[], int]) -> None:
+        """Ask how many partitions are stopped whenever Prometheus scrapes."""
+        Gauge(
+            "waypost_journey_stopped_partitions",
+            "Partitions of touchpoints that this process holds and cannot go on with; must be 0",
+            registry=self._registry,
+        ).set_function(stopped)

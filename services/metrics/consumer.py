@@ -43,6 +43,7 @@ class Consumer:
         self._publisher = bus.publisher()
         self._loop = ConsumeLoop(bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self.reject, waiting.notify, log)
         monitoring.watch_lag(self.lag)
+        monitoring.watch_stopped(lambda: len(self._loop.stopped))
 
     def start(self) -> None:
         self._loop.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -37,6 +37,14 @@ class Monitoring:
     def watch_lag(self, lag: Callable[[], Mapping[int, int]]) -> None:
         """Ask for the lag of each partition whenever Prometheus scrapes."""
         self._registry.register(_Lag(lag))
+
+    def watch_stopped(self, stopped: Callable[[], int]) -> None:
+        """Ask how many partitions are stopped whenever Prometheus scrapes."""
+        Gauge(
+            "waypost_metrics_stopped_partitions",
+            "Partitions of journeys that this process holds and cannot go on with; must be 0",
+            registry=self._registry,
+        ).set_function(stopped)
 
 
 class _Lag(Collector):
