@@ -102,14 +102,17 @@ class People:
         )
         return {(row[0], row[1]): _month(row) for row in rows}
 
-    def months_of(self, tx: Connection, root: int, from_month: int = 0) -> list[Month]:
-        """A person's months from one on, in order."""
+    def months_of(self, tx: Connection, roots: Collection[int]) -> dict[int, list[Month]]:
+        """All months of these people, in order."""
         rows = self._db.execute(
             tx,
-            "SELECT root_id, month, version, opening, facts FROM month WHERE root_id = :root AND month >= :from ORDER BY month",
-            {"root": root, "from": from_month},
+            "SELECT m.root_id, m.month, m.version, m.opening, m.facts FROM {k} JOIN month m ON m.root_id = k.id ORDER BY m.root_id, m.month",
+            k=_ids(roots),
         )
-        return [_month(row) for row in rows]
+        found: dict[int, list[Month]] = {}
+        for row in rows:
+            found.setdefault(row[0], []).append(_month(row))
+        return found
 
     def write_months(self, tx: Connection, changes: Sequence[Change], version: int) -> None:
         """Write months, take away those without facts, and note what has to be published."""

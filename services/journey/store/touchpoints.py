@@ -17,6 +17,7 @@ Reference = tuple[str, str, int]
 _COLUMNS = (
     "source", "id", "anchor_id", "set_id", "owner_id", "time_us", "original_us", "received_us", "case_rank", "has_copies", "body",
 )  # fmt: skip
+_SPAN = {"owner": "bigint", "from_us": "bigint", "to_us": "bigint"}
 _REFERENCE = {"source": "text", "id": "text", "anchor": "bigint"}
 
 
@@ -55,6 +56,14 @@ class Kept(NamedTuple):
     @property
     def reference(self) -> Reference:
         return self.source, self.id, self.anchor
+
+
+class Span(NamedTuple):
+    """The touchpoints of one owner from `from_us` up to but not including `to_us`."""
+
+    owner: int
+    from_us: int
+    to_us: int
 
 
 def precedence(received_us: int, body: bytes) -> tuple[int, bytes]:
@@ -149,34 +158,42 @@ class Touchpoints:
         )
         return {row[0]: int(row[1]) for row in rows}
 
-    def of_owner(self, tx: Connection, owner: int, from_us: int, to_us: int) -> list[bytes]:
-        """The bodies of a person's touchpoints from `from_us` up to but not including `to_us`, one copy of each, in no order.
+    def of_owners(self, tx: Connection, spans: Sequence[Span]) -> dict[int, list[bytes]]:
+        """The bodies of people's touchpoints, each within its span, one copy of each, in no order; by owner.
 
-        Where copies exist, also outside of the range, the one that takes precedence decides whether it is in the range.
+        Where copies exist, also outside of the span, the one that takes precedence decides whether it is in the span.
         """
         rows = self._db.execute(
             tx,
-            "SELECT source, id, has_copies, body FROM touchpoint WHERE owner_id = :owner AND time_us >= :from_us AND time_us < :to_us",
-            {"owner": owner, "from_us": from_us, "to_us": to_us},
+            "SELECT p.owner_id, p.source, p.id, p.has_copies, p.body FROM {k} "
+            "JOIN touchpoint p ON p.owner_id = k.owner AND p.time_us >= k.from_us AND p.time_us < k.to_us",
+            k=Keys(_SPAN, list(spans)),
         )
-        bodies = [bytes(row[3]) for row in rows if not row[2]]
-        if copied := {(row[0], row[1]) for row in rows if row[2]}:
-            bodies += self._one_of_each(tx, owner, copied, from_us, to_us)
+        bodies: dict[int, list[bytes]] = {}
+        copied: dict[int, set[tuple[str, str]]] = {}
+        for owner, source, id, has_copies, body in rows:
+            if has_copies:
+                copied.setdefault(owner, set()).add((source, id))
+            else:
+                bodies.setdefault(owner, []).append(bytes(body))
+        for span in spans:
+            if span.owner in copied:
+                bodies.setdefault(span.owner, []).extend(self._one_of_each(tx, span, copied[span.owner]))
         return bodies
 
-    def on_things(self, tx: Connection, owner: int, from_us: int, to_us: int) -> list[bytes]:
-        """The bodies of other people's touchpoints on orders and cases that this person's touchpoints are about."""
+    def of_others(self, tx: Connection, wanted: Sequence[tuple[Span, Collection[str]]]) -> dict[int, list[bytes]]:
+        """The bodies of other people's touchpoints, within each person's span, on the orders and cases (as identities) given; by person."""
         rows = self._db.execute(
             tx,
-            "SELECT DISTINCT p.source, p.id, p.anchor_id, p.body FROM ("
-            "SELECT DISTINCT m.identity_id FROM (SELECT DISTINCT set_id FROM touchpoint WHERE owner_id = :owner) AS own "
-            "JOIN membership m ON m.set_id = own.set_id JOIN identity i ON i.id = m.identity_id "
-            "WHERE i.name LIKE 'case:%' OR i.name LIKE 'order:%') AS thing "
-            "JOIN membership n ON n.identity_id = thing.identity_id JOIN touchpoint p ON p.set_id = n.set_id "
-            "WHERE p.owner_id <> :owner AND p.time_us >= :from_us AND p.time_us < :to_us",
-            {"owner": owner, "from_us": from_us, "to_us": to_us},
+            "SELECT DISTINCT k.owner, p.source, p.id, p.anchor_id, p.body FROM {k} JOIN identity i ON i.name = k.thing "
+            "JOIN membership m ON m.identity_id = i.id JOIN touchpoint p ON p.set_id = m.set_id "
+            "WHERE p.owner_id <> k.owner AND p.time_us >= k.from_us AND p.time_us < k.to_us",
+            k=Keys({**_SPAN, "thing": "text"}, [(*span, thing) for span, things in wanted for thing in things]),
         )
-        return [bytes(row[3]) for row in rows]
+        bodies: dict[int, list[bytes]] = {}
+        for row in rows:
+            bodies.setdefault(row[0], []).append(bytes(row[4]))
+        return bodies
 
     def owners_of_things(self, tx: Connection, handles: Collection[int]) -> dict[int, tuple[set[int], int]]:
         """For orders and cases (by identity): the owners of the touchpoints about them, and the time of the first of these."""
@@ -192,16 +209,16 @@ class Touchpoints:
             found[handle] = (owners | {owner}, min(earliest_us, first_us))
         return found
 
-    def _one_of_each(self, tx: Connection, owner: int, ids: Collection[tuple[str, str]], from_us: int, to_us: int) -> list[bytes]:
+    def _one_of_each(self, tx: Connection, span: Span, ids: Collection[tuple[str, str]]) -> list[bytes]:
         rows = self._db.execute(
             tx,
             "SELECT p.source, p.id, p.received_us, p.time_us, p.body FROM {k} "
             "JOIN touchpoint p ON p.source = k.source AND p.id = k.id WHERE p.owner_id = :owner",
-            {"owner": owner},
+            {"owner": span.owner},
             k=Keys({"source": "text", "id": "text"}, sorted(ids)),
         )
         least: dict[tuple[str, str], tuple[tuple[int, bytes], int, bytes]] = {}
         for source, id, received_us, time_us, body in rows:
             copy = (precedence(received_us, bytes(body)), time_us, bytes(body))
             least[source, id] = min(least.get((source, id), copy), copy)
-        return [body for _, time_us, body in least.values() if from_us <= time_us < to_us]
+        return [body for _, time_us, body in least.values() if span.from_us <= time_us < span.to_us]

@@ -8,8 +8,9 @@ from uuid import UUID, uuid4, uuid5
 from sqlalchemy import Connection
 
 from services.journey.domain.identity import IdentitySet
-from services.journey.store.folding import Affected, Folded, Folding
+from services.journey.store.folding import Affected, Folding
 from services.journey.store.identities import END_US, Identities
+from services.journey.store.outcome import Folded
 from services.journey.store.ownership import NotLocked, Ownership
 from services.journey.store.people import People
 from services.journey.store.tables import INSTALLATION, METADATA

@@ -1,0 +1,181 @@
+"""Folds people anew: each from the month of the first change on, until its state equals a kept one or its touchpoints end.
+
+All people of a batch go together, so that the number of statements does not grow with them: their months, their touchpoints up to
+where a kept state may be met, and, for those that did not meet it, the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from services.journey.domain.derive import Derived
+from services.journey.domain.fold import Fold, FoldRules
+from services.journey.domain.state import Key, State, decode_state, encode_state
+from services.journey.store.identities import BEGINNING_US, END_US
+from services.journey.store.outcome import Folded, Outcome
+from services.journey.store.people import Facts, Month, People, Person, decode
+from services.journey.store.touchpoints import Span, Touchpoints
+
+Derive = Callable[[bytes], Derived]
+NO_KEY = Key(BEGINNING_US, 0, 0, "", "")
+FIRST_MONTH, LAST_MONTH = -(2**31), 2**31
+
+
+class Task(NamedTuple):
+    """A person to fold anew because of changes in [from, to]; `touchpoints` is how many there are now."""
+
+    person: Person
+    from_us: int
+    to_us: int
+    touchpoints: int
+
+
+class _Refold:
+    """One person's fold on its way. `earlier` and `rebuilt` are the kept months before the fold began and from there on."""
+
+    def __init__(self, task: Task, kept: Sequence[Month], rules: FoldRules) -> None:
+        calendar, person = rules.calendar, task.person
+        first = FIRST_MONTH if person.suspected_bot else calendar.month(task.from_us)
+        self.earlier = [month for month in kept if month.month < first]
+        self.rebuilt = [month for month in kept if month.month >= first]
+        self.from_us = calendar.month_start_us(first) if self.earlier else BEGINNING_US
+        changed = calendar.month(task.to_us) if task.to_us < END_US else LAST_MONTH
+        self.meeting = next((month for month in self.rebuilt if month.month > max(changed, first)), None)
+        self.middle_us = END_US if self.meeting is None else calendar.month_start_us(self.meeting.month)
+        self.person = person._replace(touchpoints=task.touchpoints, suspected_bot=False)
+        state = decode_state(self.rebuilt[0].opening if self.rebuilt else person.state)
+        before = self.earlier[-1].month if self.earlier else None
+        self.fold = Fold(UUID(person.person_id), rules, state, before, reopened=True)
+        self.last: Key | None = None
+
+    def advance(self, own: Sequence[Derived], others: Sequence[Derived]) -> None:
+        """Take touchpoints of the person, and of others on the person's orders and cases."""
+        mine = {(derived.source, derived.id) for derived in own}
+        stream = [(key_of(derived), True, derived) for derived in own]
+        stream += [(key_of(derived), False, derived) for derived in others if (derived.source, derived.id) not in mine]
+        stream.sort(key=lambda entry: entry[0])
+        for _, is_own, derived in stream:
+            self.fold.advance(derived, own=is_own)
+        self.last = max((key_of(derived) for derived in own), default=self.last)
+
+    def meets(self) -> bool:
+        """Whether the fold has come to the state that is kept for the month after the changes."""
+        if self.meeting is None:
+            return False
+        self.fold.open_month(self.meeting.month)
+        return self.fold.openings[self.meeting.month] == self.meeting.opening
+
+    def things(self) -> set[str]:
+        """The orders and cases, as identities, that the person's earlier touchpoints were about."""
+        state = self.fold.state
+        return {key.replace("/", ":", 1) for key in (*state.orders, *state.cases)}
+
+    def met(self) -> Folded:
+        """What follows stands; what was still open at the meeting point is as it was kept."""
+        assert self.meeting is not None
+        state = decode_state(self.meeting.opening)
+        carried = (*state.orders.values(), *state.cases.values(), *state.visits.values())
+        open_keys = {fact.key for fact in carried if fact is not None}
+        if state.journey is not None:
+            open_keys.add(f"ended/{state.journey.cohort.id}")
+        self.fold.facts = {place: fact for place, fact in self.fold.facts.items() if place[1] not in open_keys}
+        self.fold.openings.pop(self.meeting.month)
+        rebuilt = [month for month in self.rebuilt if month.month < self.meeting.month]
+        restored = {month.month: {key: raw for key, raw in decode(month.facts).items() if key in open_keys} for month in rebuilt}
+        return self._outcome(Outcome(self.person), rebuilt, restored)
+
+    def ended(self, last: Key) -> Folded:
+        """The person after the newest touchpoint, `last`."""
+        self.fold.finish()
+        person = self.person._replace(last=last, state=encode_state(self.fold.state))
+        return self._outcome(Outcome(person), self.rebuilt, {})
+
+    def _outcome(self, outcome: Outcome, rebuilt: Sequence[Month], restored: dict[int, Facts]) -> Folded:
+        """Rebuilt months hold what the fold says and what is restored; of earlier ones the fold may have changed a fact after all."""
+        old = {month.month: month for month in rebuilt}
+        for number in sorted(old.keys() | self.fold.openings.keys()):
+            facts = {key: fact for (month, key), fact in self.fold.facts.items() if month == number}
+            kept = decode(old[number].facts) if number in old else {}
+            opening = self.fold.openings.get(number, b"")
+            outcome.month(old.get(number), number, opening, kept, outcome.laid_over(restored.get(number, {}), facts))
+        for early in self.earlier:
+            facts = {key: fact for (month, key), fact in self.fold.facts.items() if month == early.month}
+            if facts:
+                kept = decode(early.facts)
+                outcome.month(early, early.month, early.opening, kept, outcome.laid_over(kept, facts))
+        return outcome.folded()
+
+
+class Refolding:
+    """Folds anew in the caller's transaction; the caller holds the locks and writes what comes out."""
+
+    def __init__(self, people: People, touchpoints: Touchpoints, rules: FoldRules, derive: Derive, bot_touchpoints: int) -> None:
+        self._people, self._touchpoints = people, touchpoints
+        self._rules, self._derive, self._bot_touchpoints = rules, derive, bot_touchpoints
+
+    def fold(self, tx: Connection, tasks: Sequence[Task]) -> list[Folded]:
+        """Every person of the tasks, brought up to date."""
+        if not tasks:
+            return []
+        kept = self._people.months_of(tx, [task.person.root for task in tasks])
+        folded, refolds = [], []
+        for task in tasks:
+            months = kept.get(task.person.root, [])
+            if 0 < task.touchpoints <= self._bot_touchpoints:
+                refolds.append(_Refold(task, months, self._rules))
+            else:
+                folded.append(_set_aside(task, months))
+        self._feed(tx, [(refold, refold.from_us, refold.middle_us) for refold in refolds])
+        unmet = []
+        for refold in refolds:
+            if refold.meets():
+                folded.append(refold.met())
+            else:
+                unmet.append(refold)
+        self._feed(tx, [(refold, refold.middle_us, END_US) for refold in unmet if refold.meeting is not None])
+        return folded + [refold.ended(refold.last or self._last_before(tx, refold)) for refold in unmet]
+
+    def _feed(self, tx: Connection, spans: Sequence[tuple[_Refold, int, int]]) -> None:
+        """Advance each over its touchpoints in [from, to)."""
+        if not spans:
+            return
+        own_bodies = self._touchpoints.of_owners(tx, [Span(refold.person.root, *span) for refold, *span in spans])
+        own = {root: [self._derive(body) for body in bodies] for root, bodies in own_bodies.items()}
+        things = {
+            refold.person.root: refold.things().union(*(_things(derived) for derived in own.get(refold.person.root, ())))
+            for refold, *_ in spans
+        }
+        others = self._touchpoints.of_others(
+            tx, [(Span(refold.person.root, *span), things[refold.person.root]) for refold, *span in spans]
+        )
+        for refold, *_ in spans:
+            root = refold.person.root
+            refold.advance(own.get(root, []), [self._derive(body) for body in others.get(root, [])])
+
+    def _last_before(self, tx: Connection, refold: _Refold) -> Key:
+        """The newest touchpoint of a person of whom none is left since the fold began."""
+        root = refold.person.root
+        bodies = self._touchpoints.of_owners(tx, [Span(root, BEGINNING_US, refold.from_us)])
+        return max((key_of(self._derive(body)) for body in bodies.get(root, [])), default=NO_KEY)
+
+
+def key_of(derived: Derived) -> Key:
+    return Key(derived.time_us, derived.original_us, derived.case_rank, derived.source, derived.id)
+
+
+def _things(derived: Derived) -> set[str]:
+    return {name for name in derived.identities if name.startswith(("order:", "case:"))}
+
+
+def _set_aside(task: Task, kept: Sequence[Month]) -> Folded:
+    """Nothing is left of a person, or far too much to be one: no facts."""
+    nothing = encode_state(State())
+    person = task.person._replace(touchpoints=task.touchpoints, suspected_bot=task.touchpoints > 0, last=NO_KEY, state=nothing)
+    outcome = Outcome(person)
+    for month in kept:
+        outcome.month(month, month.month, b"", decode(month.facts), {})
+    return outcome.folded()
