@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
     from prometheus_client import CollectorRegistry
 
+    from services.ingest.store import Sources
     from services.shared.bus import Bus
     from services.shared.config import Settings
     from services.shared.http import Check
@@ -31,6 +32,12 @@ Data = Annotated[
     Path | None, typer.Option(help="folder of the embedded bus and databases  [default: waypost-data]", show_default=False)
 ]
 Host = Annotated[str | None, typer.Option(help="address to listen on  [default: 127.0.0.1]", show_default=False)]
+
+
+sources_app = typer.Typer(help="The sources that may send, and their write keys.", no_args_is_help=True)
+rebuild_app = typer.Typer(help="Work out again what is derived from what is stored.", no_args_is_help=True)
+app.add_typer(sources_app, name="sources")
+app.add_typer(rebuild_app, name="rebuild")
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,65 @@ def _one_room(name: str) -> None:
 
 for _name in ROOMS:
     _one_room(_name)
+
+
+@contextmanager
+def _sources(data: Path | None) -> Iterator[Sources]:
+    """The registry of sources of an installation, also while its service runs."""
+    from services.ingest.main import open_database, open_sources
+    from services.shared.clock import system_clock
+    from services.shared.config import load
+
+    settings = load(data=data)
+    with closing(open_database(settings)) as database:
+        yield open_sources(settings, database, system_clock)
+
+
+@sources_app.command("add")
+def add_source(
+    name: str,
+    system: Annotated[str | None, typer.Option(help="namespace of its order and case numbers  [default: its name]")] = None,
+    origin: Annotated[list[str] | None, typer.Option(help="web origin that may post as it; may be repeated")] = None,
+    data: Data = None,
+) -> None:
+    """Register a source, or give one a further write key; prints the key, which is shown only here."""
+    from services.ingest.store import Source
+
+    with _sources(data) as sources:
+        entry.say(sources.add(Source(name, system or name, tuple(origin or ()))))
+
+
+@sources_app.command("list")
+def list_sources(data: Data = None) -> None:
+    """All sources, with how many keys each has."""
+    with _sources(data) as sources:
+        for row in sources.list():
+            origins = f", from {', '.join(row.source.origins)}" if row.source.origins else ""
+            entry.say(f"{row.source.name}  (system {row.source.system}, {row.keys} keys{origins})")
+
+
+@sources_app.command("revoke")
+def revoke_source(name: str, data: Data = None) -> None:
+    """Revoke every write key of a source."""
+    with _sources(data) as sources:
+        entry.say(f"{sources.revoke(name)} keys of {name} are revoked")
+
+
+@rebuild_app.command("metrics")
+def rebuild_metrics(data: Data = None) -> None:
+    """Recompute all KPIs from the stored facts, by this version and these settings."""
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    from schemas.topics import JOURNEYS
+    from services.cli.parts import open_bus, open_database
+    from services.metrics.store.rebuilding import rebuild
+    from services.shared.config import load
+
+    settings = load(data=data)
+    shown = Progress(TextColumn("{task.completed:,.0f} facts counted again"), TimeElapsedColumn())
+    with closing(open_bus(settings)) as bus, closing(open_database(settings, "metrics")) as database, shown:
+        task = shown.add_task("", total=None)
+        rebuild(database, bus.describe(JOURNEYS), settings.time_zone, lambda done: shown.update(task, completed=done))
 
 
 def main() -> None:

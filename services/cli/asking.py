@@ -78,8 +78,8 @@ def show_person(url: str, token: str, identity: str, console: Console) -> None:
     console.print(shown)
 
 
-def check_rooms(url: str, token: str, everybody: bool, console: Console) -> int:
-    """1 if anything differs."""
+def check_rooms(url: str, token: str, everybody: bool, console: Console) -> bool:
+    """Whether nothing differs."""
     mismatches = 0
     with _asking(url, token) as service:
         for room in ("journey", "metrics"):
@@ -89,7 +89,7 @@ def check_rooms(url: str, token: str, everybody: bool, console: Console) -> int:
             console.print(f"{room}: {answer['checked']:,} checked, {answer['mismatches']:,} differ")
             for example in answer["examples"]:
                 console.print(f"  {example}", markup=False)
-    return 1 if mismatches else 0
+    return mismatches == 0
 
 
 _NUMBERS = frozenset({"value", "numerator", "denominator", "n", "low", "high", "open"})

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from services.cli.entry import end
 from services.shared.errors import Misconfigured
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -46,7 +47,7 @@ def import_(
     key: Key = None,
     data: Data = DATA,
     rejects: Annotated[Path | None, typer.Option(help="write every refused line to this CSV file")] = None,
-) -> int:
+) -> None:
     """Import a file of touchpoints; importing it again changes nothing."""
     from rich.console import Console
 
@@ -55,7 +56,7 @@ def import_(
     console = Console()
     imported = import_file(file, map, url, write_key(key, data), rejects, console)
     report(imported, rejects, console)
-    return 1 if imported.refused else 0
+    end(1 if imported.refused else 0)
 
 
 @app.command()
@@ -65,13 +66,13 @@ def demo(
     touchpoints: Annotated[int, typer.Option(min=1, help="about how many")] = 100_000,
     seed: int = 1,
     port: Annotated[int, typer.Option(help="0 takes a free one")] = 0,
-) -> int:
+) -> None:
     """Send a generated year of journeys to a fresh service and compare every answer with the truth."""
     from rich.console import Console
 
     from services.cli.demo.run import Plan, demonstrate
 
-    return 0 if demonstrate(Plan(people, touchpoints, seed, port, stays=not exit), Console()) else 1
+    end(0 if demonstrate(Plan(people, touchpoints, seed, port, stays=not exit), Console()) else 1)
 
 
 @app.command()
@@ -83,14 +84,14 @@ def simulate(
     url: Url = DEFAULT_URL,
     key: Key = None,
     data: Data = DATA,
-) -> int:
+) -> None:
     """Send generated touchpoints to a running service, as if they happened now."""
     from rich.console import Console
 
     from services.cli.simulate.live import send_live
 
     seed = time.time_ns() if seed is None else seed
-    return send_live(url, write_key(key, data), rate, people, seed, count, Console())
+    send_live(url, write_key(key, data), rate, people, seed, count, Console())
 
 
 @app.command()
@@ -98,13 +99,13 @@ def check(
     url: Url = DEFAULT_URL,
     token: Token = "",
     all: Annotated[bool, typer.Option("--all", help="check everybody, not a sample")] = False,
-) -> int:
+) -> None:
     """Have journeys and KPIs recounted from what is stored, and say what differs."""
     from rich.console import Console
 
     from services.cli.asking import check_rooms
 
-    return check_rooms(url, token, all, Console())
+    end(0 if check_rooms(url, token, all, Console()) else 1)
 
 
 @app.command()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from services.shared.errors import Misconfigured, Rejected, WaypostError
@@ -20,24 +19,16 @@ def say(text: str) -> None:
 
 def run(app: typer.Typer) -> None:
     """Run the command line and exit."""
-    sys.exit(_code(app))
-
-
-def _code(app: typer.Typer) -> int:
     try:
-        result = app(standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        app(prog_name="waypost")
     except WaypostError as error:
         print(f"waypost: {_sentence(error)}", file=sys.stderr)
-        return 2 if isinstance(error, Misconfigured) else 1
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    return result if isinstance(result, int) else 0
+        sys.exit(2 if isinstance(error, Misconfigured) else 1)
+
+
+def end(code: int) -> None:
+    """End the command with this exit code."""
+    raise typer.Exit(code)
 
 
 def _sentence(error: WaypostError) -> str:

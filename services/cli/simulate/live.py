@@ -21,8 +21,8 @@ PULSES_S = 5
 """Requests a second, at most; a higher rate makes larger ones."""
 
 
-def send_live(url: str, key: str, rate: float, people: int, seed: int, count: int | None, console: Console) -> int:
-    """Send until `count` is reached or Ctrl-C; 0 when done."""
+def send_live(url: str, key: str, rate: float, people: int, seed: int, count: int | None, console: Console) -> None:
+    """Send until `count` is reached or Ctrl-C."""
     size = max(1, round(rate / PULSES_S))
     bodies = islice(_forever(people, seed), count)
     service = Service(url)
@@ -43,7 +43,6 @@ def send_live(url: str, key: str, rate: float, people: int, seed: int, count: in
         console.print("Stopped")
     finally:
         service.close()
-    return 0
 
 
 def _forever(people: int, seed: int) -> Iterator[dict[str, Any]]:
