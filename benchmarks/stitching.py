@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.workload import records
 from schemas import vocabulary
-from services.journey.consumer import derivation
+from services.journey.consumer import BATCH, derivation
 from services.journey.main import writer_of
 from services.journey.store.tables import TOUCHPOINT
 from services.journey.store.write import Incoming, NotLocked, Writer, prepare
@@ -15,7 +15,6 @@ from services.shared.bus import Record
 from services.shared.config import Settings
 from services.shared.db import Database
 
-BATCH = 2000
 _COLUMNS = (
     "source", "id", "anchor_id", "set_id", "owner_id", "time_us", "original_us", "received_us", "case_rank", "has_copies", "body",
 )  # fmt: skip

@@ -24,11 +24,15 @@ from services.shared.rejects import Rejects
 
 GROUP = "journey"
 MEND = "waypost rebuild journey"
+BATCH = 10_000
+"""Records at most in one transaction: what lies ready when journey is behind. The larger, the fewer rows are written twice."""
+Read = Callable[[bytes], Derived]
+"""What a touchpoint's bytes say. Raises Rejected for bytes that are no touchpoint."""
 _accepted = msgspec.json.Decoder(Accepted)
 
 
-def derivation(vocabulary: Vocabulary) -> Callable[[bytes], Derived]:
-    """Reads a touchpoint's bytes; the function raises Rejected for bytes that are no touchpoint."""
+def derivation(vocabulary: Vocabulary) -> Read:
+    """Reads touchpoints by this vocabulary."""
 
     def read(body: bytes) -> Derived:
         try:
@@ -50,7 +54,7 @@ class Consumer:
         bus: Bus,
         database: Database,
         writer: Writer,
-        read: Callable[[bytes], Derived],
+        read: Read,
         monitoring: Monitoring,
         on_commit: Callable[[], None],
         clock: Clock,
@@ -61,7 +65,9 @@ class Consumer:
         self._rejects = Rejects(bus, GROUP, clock)
         self._positions = Positions(database, MEND)
         self._also: frozenset[int] = frozenset()
-        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, [TOUCHPOINTS], self.apply, self._reject, on_commit, log)
+        self._loop = ConsumeLoop(
+            bus, database, self._positions, GROUP, [TOUCHPOINTS], self.apply, self._reject, on_commit, log, BATCH
+        )
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))
 
