@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import subprocess
 import sys
@@ -63,6 +64,8 @@ class Place:
 
     def close(self) -> None:
         self._opened.close()
+        if self._kafka is not None:
+            gc.collect()  # of the sockets that kafka-python left, while the test that left them may
 
 
 class Child:
@@ -82,6 +85,12 @@ class Child:
         with self._more:
             assert self._more.wait_for(lambda: len(self._lines) >= at_least, PATIENCE_S)
             return list(self._lines)
+
+    def finished(self) -> list[str]:
+        """All lines that it printed, once it has ended by itself."""
+        self.process.wait(PATIENCE_S)
+        self._thread.join()
+        return self._lines
 
     def kill(self) -> list[str]:
         """Kill it with signal 9; all lines that it had printed."""

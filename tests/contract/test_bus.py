@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from services.shared.bus import MAX_RECORD_BYTES, Outgoing, Position, Publisher, TopicSpec, partition_of
 from services.shared.errors import Misplaced, Rejected, Unavailable
 from tests.contract.bus_places import PATIENCE_S, Place, Reader, name, shared_out
+from tests.parts.kafka import LEAVES_SOCKETS
+
+pytestmark = pytest.mark.filterwarnings(LEAVES_SOCKETS)
 
 
 @pytest.fixture(params=["embedded", "kafka"])

@@ -36,6 +36,9 @@ broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=2000
 """
 
+LEAVES_SOCKETS = "ignore:unclosed <socket.socket:ResourceWarning"
+"""For `pytest.mark.filterwarnings`: kafka-python 3.0 leaves it to the garbage collector to close sockets that failed to connect."""
+
 
 class Kafka:
     """A Kafka of our own on free ports of 127.0.0.1, or the one that `WAYPOST_TEST_KAFKA` names (which nobody may stop).

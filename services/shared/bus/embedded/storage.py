@@ -74,7 +74,7 @@ def prepare(path: Path, busy_timeout_s: float) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
             return
-        except sqlite3.OperationalError as error:  # changing the journal mode does not wait for the lock by itself
+        except sqlite3.DatabaseError as error:  # changing the journal mode does not wait for the lock by itself
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise Unavailable(f"embedded bus: cannot prepare {path.name}: {error}") from error
             time.sleep(0.01)
