@@ -10,23 +10,23 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from schemas import tokens, topics
 from schemas.normal import Identities
-from services.ingest.bridge import Bridge
 from services.ingest.cors import RawHeaders, check_origin, preflight, readable_by
 from services.ingest.domain import ids
 from services.ingest.domain.accept import Arrival, Batch, Result, accept
 from services.ingest.domain.decode import keys_of
 from services.ingest.domain.split import split
 from services.ingest.meters import Meters
+from services.ingest.outbox import Outbox
 from services.ingest.request import Disconnected, Headers, idempotency_key, is_lines, is_set, read_body, read_query, sent_keys
 from services.ingest.store import Source
-from services.shared.bus import Outgoing, Publisher
+from services.shared.bus import Outgoing, Position, Publisher
 from services.shared.clock import Clock
 from services.shared.errors import Rejected, Unavailable, WaypostError
 from services.shared.http import Problem
@@ -61,7 +61,7 @@ class Answer(NamedTuple):
 
 
 class Touchpoints:
-    """ASGI application of one path. Stateless but for the bridge to the loop that it runs on."""
+    """ASGI application of one path. Stateless but for the outbox of the loop that it runs on."""
 
     def __init__(self, registry: Registry, publisher: Publisher, identities: Identities, clock: Clock, meters: Meters) -> None:
         self._registry = registry
@@ -69,7 +69,7 @@ class Touchpoints:
         self._identities = identities
         self._clock = clock
         self._meters = meters
-        self._bridge: Bridge | None = None
+        self._outbox: Outbox | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -131,7 +131,7 @@ class Touchpoints:
         records = [Outgoing(topics.TOUCHPOINTS, key, value) for key, value in batch.touchpoints]
         records += [Outgoing(topics.REJECTED, key, value) for key, value in batch.rejected]
         try:
-            positions = await self._waiting(records)
+            positions = await self._sent(records)
         except WaypostError as error:
             self._meters.batch(source.name, batch)
             return _come_again(batch, error)
@@ -141,11 +141,11 @@ class Touchpoints:
         touched = positions[: len(batch.touchpoints)]
         return _receipt(batch, tokens.encode((topics.TOUCHPOINTS, partition, offset) for partition, offset in touched))
 
-    async def _waiting(self, records: Sequence[Outgoing]) -> list[Any]:
+    def _sent(self, records: Sequence[Outgoing]) -> asyncio.Future[list[Position]]:
         loop = asyncio.get_running_loop()
-        if self._bridge is None or self._bridge.loop is not loop:
-            self._bridge = Bridge(loop)
-        return await self._bridge.wait(self._publisher.publish(records))
+        if self._outbox is None or self._outbox.loop is not loop:
+            self._outbox = Outbox(self._publisher, loop)
+        return self._outbox.send(records)
 
     def _preflight(self, scope: Scope, headers: Headers) -> Answer:
         query = read_query(scope["query_string"])

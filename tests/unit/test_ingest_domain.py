@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
-import threading
 import uuid
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextvars import Context
-from typing import TypeVarTuple, Unpack
 
 import msgspec
 import pytest
 
 from schemas.normal import Identities
 from schemas.rejected import RejectedRecord
-from services.ingest.bridge import Bridge
 from services.ingest.domain import ids
 from services.ingest.domain.accept import Arrival, Batch, accept
 from services.ingest.domain.split import split
 from services.ingest.domain.unzip import unzip
-from services.shared.bus import Position
-from services.shared.errors import Rejected, Unavailable
-
-Ts = TypeVarTuple("Ts")
+from services.shared.errors import Rejected
 
 
 def run(*items: object, identities: Identities | None = None) -> Batch:
@@ -131,36 +121,3 @@ def test_made_ids_are_uuids_of_their_version() -> None:
     keyed = uuid.UUID(ids.keyed("shop", "k")(0))
     assert (keyed.version, keyed.variant) == (5, uuid.RFC_4122)
     assert len({ids.keyed(source, key)(index) for source in "ab" for key in "kl" for index in (0, 1)}) == 8
-
-
-def test_one_wake_up_serves_every_request_of_a_flush() -> None:
-    wake_ups = 0
-
-    class Loop(asyncio.SelectorEventLoop):
-        def call_soon_threadsafe(
-            self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
-        ) -> asyncio.Handle:
-            nonlocal wake_ups
-            wake_ups += 1
-            return super().call_soon_threadsafe(callback, *args, context=context)
-
-    async def wait_for_all() -> list[object]:
-        bridge = Bridge(asyncio.get_running_loop())
-        published: list[Future[list[Position]]] = [Future() for _ in range(50)]
-        waiters = [bridge.wait(future) for future in published]
-
-        def flush() -> None:
-            published[0].set_exception(Unavailable("away"))
-            for number, future in enumerate(published[1:], 1):
-                future.set_result([Position(0, number)])
-
-        thread = threading.Thread(target=flush)
-        thread.start()
-        thread.join()
-        return list(await asyncio.gather(*waiters, return_exceptions=True))
-
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        outcomes = runner.run(wait_for_all())
-    assert isinstance(outcomes[0], Unavailable)
-    assert outcomes[1:] == [[Position(0, number)] for number in range(1, 50)]
-    assert wake_ups == 1
