@@ -73,6 +73,13 @@ class Identities:
         )
         return [_set(*row) for row in rows]
 
+    def sets_of_customer(self, tx: Connection, customer: int) -> list[IdentitySet]:
+        """All sets that a customer is in."""
+        rows = self._db.execute(
+            tx, "SELECT id, members, customer_id FROM identity_set WHERE customer_id = :customer", {"customer": customer}
+        )
+        return [_set(*row) for row in rows]
+
     def sets(self, tx: Connection, ids: Collection[int]) -> list[IdentitySet]:
         """Sets by id."""
         rows = self._db.execute(
@@ -124,8 +131,8 @@ class Identities:
         """The sightings in these sets from `from_us` to `to_us`, with the last before and the first after, in order."""
         bounds = self._db.execute(
             tx,
-            "SELECT (SELECT max(time_us) FROM touchpoint WHERE set_id IN (SELECT k.id FROM {k}) AND time_us < :from_us), "
-            "(SELECT min(time_us) FROM touchpoint WHERE set_id IN (SELECT k.id FROM {k}) AND time_us > :to_us)",
+            "SELECT max((SELECT max(p.time_us) FROM touchpoint p WHERE p.set_id = k.id AND p.time_us < :from_us)), "
+            "min((SELECT min(p.time_us) FROM touchpoint p WHERE p.set_id = k.id AND p.time_us > :to_us)) FROM {k}",
             {"from_us": from_us, "to_us": to_us},
             k=_ids(sets),
         )
