@@ -21,6 +21,7 @@ from services.metrics.store.packing import merged
 from services.metrics.store.reading import Place, Reading
 from services.shared.errors import Rejected
 
+MAX_ROWS = 100_000
 Totals = dict[Dims, list[int]]
 
 
@@ -56,7 +57,7 @@ class Answers:
     def kpi(self, question: KpiQuestion) -> list[Row]:
         """Rows by period and dimensions. Without `by` every period has a row; with it, every combination that occurs.
 
-        Raises Rejected: `unknown_dimension`, `unsupported_dimensions`, `currency_needed`.
+        Raises Rejected: `unknown_dimension`, `unsupported_dimensions`, `currency_needed`, `too_many_rows`.
         """
         kpi = question.kpi
         cube = _cube_of(kpi, question.grain)
@@ -71,9 +72,14 @@ class Answers:
         combinations = sorted({dims for totals in found.values() for dims in totals}, key=_sortable)
         if not question.by:
             combinations = _one_currency(combinations) if len(split) else [()]
+        asked = periods(question.span, question.grain)
+        if len(asked) * len(combinations) > MAX_ROWS:
+            raise Rejected(
+                "too_many_rows", f"this has over {MAX_ROWS:,} rows; choose a coarser grain or a shorter range", "/grain"
+            )
         return [
             _kpi_row(question, cube, period, dict(zip(split, dims, strict=True)), found.get(period, {}).get(dims))
-            for period in periods(question.span, question.grain)
+            for period in asked
             for dims in combinations
         ]
 
