@@ -1,0 +1,119 @@
+"""From touchpoints to the stage table: fold, facts, rollups and answers give what the plain model counts, at any instant."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.facts import Fact, PersonMonth, month_key
+from schemas.times import DAY_US, parse_time_us
+from schemas.topics import JOURNEYS
+from services.journey.domain.calendar import month_text
+from services.journey.domain.fold import Fold, FoldRules
+from services.journey.domain.state import State
+from services.metrics.answers import Answers, CohortQuestion
+from services.metrics.domain.calendar import Calendar, day_number
+from services.metrics.domain.periods import Span
+from services.metrics.store import generations
+from services.metrics.store.reading import Reading
+from services.metrics.store.tables import METADATA
+from services.metrics.store.taking import Taking
+from services.shared.bus import Record, partition_of
+from services.shared.db import Database, sqlite_url
+from tests.model import Touchpoint, order_of
+from tests.model.stagetable import StageTable, stage_table
+from tests.property.test_model_and_domain import derived
+from tests.property.test_model_journeys import histories
+
+TICK_US = 6 * 3600 * 1_000_000
+"""The unit of time in histories; a journey's timeout is 40 of them."""
+TIMEOUT_US = 10 * DAY_US
+START_US = parse_time_us("2026-01-20T00:00:00Z")
+CALENDAR = Calendar("UTC")
+_numbers = count()
+
+
+def placed_in_time(history: list[Touchpoint]) -> list[Touchpoint]:
+    """The same history over some weeks, with moments that are not whole hours."""
+    return [touchpoint | {"time_us": START_US + touchpoint["time_us"] * TICK_US + 1234} for touchpoint in history]
+
+
+def published(person: UUID, history: list[Touchpoint]) -> list[Record]:
+    """The records of one person, as the relay publishes them."""
+    rules = FoldRules(classify=lambda page, campaign: "direct", timeout_us=TIMEOUT_US)
+    fold = Fold(person, rules, State(), None)
+    for touchpoint in sorted(history, key=order_of):
+        fold.advance(derived(touchpoint))
+    fold.finish()
+    months: defaultdict[int, list[Fact]] = defaultdict(list)
+    for (month, _), fact in fold.facts.items():
+        if fact is not None:
+            months[month].append(fact)
+    records = []
+    for month, facts in months.items():
+        value = PersonMonth(person_id=str(person), month=month_text(month), version=1, facts=facts)
+        key = month_key(str(person), month_text(month))
+        records.append(Record(JOURNEYS, partition_of(key, 3), next(_numbers), key, msgspec.json.encode(value), 0))
+    return records
+
+
+def answered(file: Path, people: list[list[Touchpoint]], question: CohortQuestion) -> tuple[int, list[dict[str, object]]]:
+    file.unlink(missing_ok=True)
+    with closing(Database(sqlite_url(file), durable=False)) as database:
+        database.create(METADATA)
+        with database.transaction() as tx:
+            generation = generations.open_generation(database, tx, generations.generation_hash("UTC"))
+            records = [record for number, history in enumerate(people) for record in published(UUID(int=number), history)]
+            Taking(database, CALENDAR).take(tx, generation.number, records)
+        with database.snapshot() as tx:
+            return Answers(Reading(database, tx, generation.number), CALENDAR).stages(question)
+
+
+def expected(table: StageTable) -> tuple[int, list[dict[str, object]]]:
+    return table.journeys, [
+        {
+            "stage": row.stage,
+            "touchpoints": row.touchpoints,
+            "touched": row.touched,
+            "reached": row.reached,
+            "conversion": None if row.conversion is None else pytest.approx(float(row.conversion)),
+            "dropped": row.dropped,
+            "in_stage_now": row.in_stage_now,
+            "skipped": row.skipped,
+            "n": len(row.times_ms),
+            "mean_s": pytest.approx(sum(row.times_ms) / len(row.times_ms) / 1000) if row.times_ms else None,
+        }
+        for row in table.stages
+    ]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    people=st.lists(histories().map(placed_in_time), min_size=1, max_size=4),
+    first=st.integers(0, 12),
+    length=st.integers(1, 20),
+    as_of=st.integers(0, 30 * 86_400).map(lambda second: START_US + second * 1_000_000 + 1234),
+    which=st.sampled_from(["new", "returning", "all"]),
+    unit=st.sampled_from(["journey", "person"]),
+)
+def test_the_stage_table_is_what_the_model_counts(
+    tmp_path: Path, people: list[list[Touchpoint]], first: int, length: int, as_of: int, which: str, unit: str
+) -> None:
+    start = day_number("2026-01-20") + first
+    question = CohortQuestion(Span(start, start + length), (), which, unit, as_of)  # type: ignore[arg-type]
+    journeys, rows = answered(tmp_path / "metrics.db", people, question)
+    found = [
+        {name: row[name] for name in row if name != "time_in_stage"}
+        | {"n": row["time_in_stage"]["n"], "mean_s": row["time_in_stage"]["mean_s"]}  # type: ignore[index]
+        for row in rows
+    ]
+    table = stage_table(people, start * DAY_US, (start + length) * DAY_US, as_of, which, unit, TIMEOUT_US)
+    assert (journeys, found) == expected(table)
