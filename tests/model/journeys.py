@@ -53,7 +53,8 @@ class Journey:
 def journeys(touchpoints: Iterable[Touchpoint], timeout_us: int | None = TIMEOUT_US) -> list[Journey]:
     """A person's journeys in order. Without a timeout, the whole history as one (none if the customer never spoke).
 
-    Touchpoints with `own` False are other people's, about the same orders: they only tell whose those are and what became of them.
+    Touchpoints with `own` False are other people's, about the same orders: they only tell whose those are and what became of them
+    (those with `amends` False only whose they are).
     """
     everything = sorted(touchpoints, key=order_of)
     history = [touchpoint for touchpoint in everything if is_own(touchpoint)]
@@ -117,7 +118,7 @@ def orders_standing_before(moment: Touchpoint, everything: Iterable[Touchpoint])
     for touchpoint in everything:
         if touchpoint.get("order") is not None and order_of(touchpoint) < order_of(moment):
             whose.setdefault(order_key(touchpoint), is_own(touchpoint))
-            if touchpoint["order"]["action"] == "cancelled":
+            if touchpoint["order"]["action"] == "cancelled" and touchpoint.get("amends", True):
                 cancelled.add(order_key(touchpoint))
     return {order for order, own in whose.items() if own} - cancelled
 

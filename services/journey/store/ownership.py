@@ -37,7 +37,7 @@ class Ownership:
         self.fresh: set[int] = set()
         self._before = self.view
         self._expanded: set[int] = set()
-        self._sightings: dict[int, Sequence[Sighting]] = {}
+        self._sightings: dict[tuple[int, tuple[int, int]], Sequence[Sighting]] = {}
         self._windows: dict[int, tuple[int, int]] = {}
 
     # -- locking and learning -----------------------------------------------------------------------------------------------
@@ -91,7 +91,13 @@ class Ownership:
         for one in kept:
             fresh.add_set(one)
         self.view = fresh
-        self._recount(tx, {member for one in gone for member in one.members if member != one.customer})
+        self._recount(tx, {member for one in gone for member in one.members if member != one.customer}, even_shared=True)
+
+    def require_known(self, identities: Collection[int]) -> None:
+        """Raises NotLocked unless these are locked and all sets of the handles among them are known."""
+        unknown = [id for id in identities if id not in self.view.identities or not self._is_known(id)]
+        if unknown:
+            raise NotLocked(unknown)
 
     def require(self, roots: Collection[int]) -> None:
         """Raises NotLocked unless all these people are locked."""
@@ -107,12 +113,12 @@ class Ownership:
         rule = self.view.rule(self.view.anchor(one))
         return rule.root if isinstance(rule, Settled) else None
 
-    def moved(self, tx: Connection, new: Sequence[tuple[int, int]]) -> dict[Reference, tuple[Kept, int]]:
-        """The stored touchpoints whose owner is another now, with that owner; `new` are (set, time) of the batch's touchpoints.
+    def moved(self, tx: Connection, changed: Sequence[tuple[int, int]]) -> dict[Reference, tuple[Kept, int]]:
+        """The stored touchpoints whose owner is another now, with that owner; `changed` are (set, time) of those that came or went.
 
         Ask after the batch's touchpoints are stored: those without an owner yet (0) are among the answers.
         """
-        windows = self._dirty(tx, new)
+        windows = self._dirty(tx, changed)
         found: dict[Reference, tuple[Kept, int]] = {}
         for handle, (from_us, to_us) in windows.items():
             sets = [one.id for one in self._anchored_at(handle)]
@@ -130,6 +136,11 @@ class Ownership:
         """The handles of a touchpoint with a customer that were not known to be that customer's only."""
         customer = self.ids[identities[0]]
         return [name for name in identities[1:] if self.view.identities[self.ids[name]].customer != customer]
+
+    def _is_known(self, identity: int) -> bool:
+        """Whether all sets of an identity are in the view (of a customer, none are needed)."""
+        is_fresh = identity in self.fresh or is_customer(self.view.identities[identity].name)
+        return is_fresh or identity in self._expanded
 
     def _is_open(self, handle: int, depth: int) -> bool:
         """Whether the sets of a handle matter: it was seen with no customer (then its company decides), or with several."""
@@ -154,17 +165,17 @@ class Ownership:
         if missing:
             self.view.identities.update((row.id, row) for row in self._identities.lock_ids(tx, missing))
 
-    def _recount(self, tx: Connection, handles: Collection[int]) -> None:
-        uncounted = [handle for handle in handles if not self.view.is_shared(handle)]
+    def _recount(self, tx: Connection, handles: Collection[int], *, even_shared: bool = False) -> None:
+        uncounted = [handle for handle in handles if even_shared or not self.view.is_shared(handle)]
         if uncounted:
             if self._before is self.view:
                 self._before = self.view.copy()
             self.view.identities.update((row.id, row) for row in self._identities.recount(tx, uncounted))
 
-    def _dirty(self, tx: Connection, new: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    def _dirty(self, tx: Connection, changed: Sequence[tuple[int, int]]) -> dict[int, tuple[int, int]]:
         """The handles whose answer may have changed, with the times for which it may have."""
         times: dict[int, list[int]] = {}
-        for set_id, time_us in new:
+        for set_id, time_us in changed:
             times.setdefault(set_id, []).append(time_us)
         windows: dict[int, tuple[int, int]] = {}
         for handle, known in self.view.identities.items():
@@ -186,7 +197,8 @@ class Ownership:
         if self._before is self.view or handle in self.fresh:
             return False
         return self._before.rule(handle) != rule or any(
-            one.id in self._before.sets and self._before.anchor(one) != self.view.anchor(one) for one in self.view.sets_of(handle)
+            one.id in self._before.sets and _leads(self._before, handle, one) != _leads(self.view, handle, one)
+            for one in self.view.sets_of(handle)
         )
 
     def _window(self, tx: Connection, rule: Timed, first_us: int, last_us: int) -> tuple[int, int]:
@@ -200,7 +212,7 @@ class Ownership:
         """Whether the customer of a handle that this one was seen with depends on a touchpoint of the batch."""
         for set_id in rule.sets:
             bridge = self.view.bridge(handle, self.view.sets[set_id])
-            if bridge is not None and any(one.id in times for one in self.view.sets_of(bridge)):
+            if bridge is not None and any(one.id in times for view in (self._before, self.view) for one in view.sets_of(bridge)):
                 return True
         return False
 
@@ -219,19 +231,23 @@ class Ownership:
             handle = self.view.anchor(self.view.sets[one.set_id])
             from_us, to_us = self._windows.get(handle, (END_US, BEGINNING_US))
             wider = min(from_us, one.time_us), max(to_us, one.time_us)
-            if wider != (from_us, to_us):
-                self._windows[handle] = wider
-                self._sightings.pop(handle, None)
+            self._windows[handle] = wider
 
     def _owner_at(self, tx: Connection, one: IdentitySet, time_us: int) -> int:
         def sightings(handle: int) -> Sequence[Sighting]:
-            if handle not in self._sightings:
+            window = self._windows[handle] if handle == anchor else (BEGINNING_US, END_US)
+            if (handle, window) not in self._sightings:
                 rule = self.view.rule(handle)
                 assert isinstance(rule, Timed)
-                window = self._windows.get(handle, (BEGINNING_US, END_US))
-                self._sightings[handle] = self._identities.sightings(tx, rule.sets, *window)
-            return self._sightings[handle]
+                self._sightings[handle, window] = self._identities.sightings(tx, rule.sets, *window)
+            return self._sightings[handle, window]
 
         if one.customer is not None:
             return one.customer
-        return root_at(self.view, self.view.anchor(one), time_us, sightings)
+        anchor = self.view.anchor(one)
+        return root_at(self.view, anchor, time_us, sightings)
+
+
+def _leads(view: View, handle: int, one: IdentitySet) -> tuple[int, int | None]:
+    """Whom a sighting in this set leads to: the anchor, or the bridge to a customer."""
+    return view.anchor(one), view.bridge(handle, one)

@@ -55,9 +55,9 @@ class Writer:
         placed = [(one, sets[tuple(ids[name] for name in one.derived.identities)]) for one in batch]
         affected: dict[int, Affected] = {}
         if replaced:
-            self._replace(tx, ownership, replaced, affected)
+            self._replace(tx, ownership, replaced, {its_set.id for _, its_set in placed}, affected)
         new = self._store(tx, ownership, placed, affected, copied)
-        self._give(tx, ownership, new, affected)
+        self._give(tx, ownership, new, replaced, affected)
         self._meet_on_things(tx, ownership, new, affected)
         ownership.require(affected.keys())
         self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(ownership, root)))
@@ -77,7 +77,6 @@ class Writer:
                 least[reference] = one
         stored = {kept.reference: kept for kept in self._touchpoints.copies(tx, {(source, id) for source, id, _ in least})}
         again = [reference for reference in least if reference in stored]
-        copied = {(source, id) for source, id, anchor in stored if (source, id, anchor) not in least}
         replaced = []
         bodies = self._touchpoints.bodies(tx, again) if again else {}
         for reference in again:
@@ -86,18 +85,27 @@ class Writer:
                 del least[reference]
             else:
                 replaced.append(kept)
+        copied = {(source, id) for source, id, anchor in stored if (source, id, anchor) not in least}
         return list(least.values()), replaced, copied
 
-    def _replace(self, tx: Connection, ownership: Ownership, replaced: list[Kept], affected: dict[int, Affected]) -> None:
-        """Take displaced copies away, with what they proved."""
+    def _replace(
+        self,
+        tx: Connection,
+        ownership: Ownership,
+        replaced: list[Kept],
+        needed: Collection[int],
+        affected: dict[int, Affected],
+    ) -> None:
+        """Take displaced copies away, with what they proved; `needed` are the sets that the batch's touchpoints are in."""
         sets = {kept.set_id for kept in replaced}
         members = {member for one in self._identities.sets(tx, sets) for member in one.members}
-        ownership.require(members | {kept.owner for kept in replaced})
+        ownership.require_known(members)
+        ownership.require({kept.owner for kept in replaced})
         self._touch_things(tx, sets, affected)
         self._touchpoints.remove(tx, [kept.reference for kept in replaced])
         for kept in replaced:
             affected.setdefault(kept.owner, Affected()).touch(kept.time_us)
-        ownership.forget(tx, sets)
+        ownership.forget(tx, sets.difference(needed))
 
     def _store(
         self,
@@ -140,9 +148,12 @@ class Writer:
 
     # -- who owns what ------------------------------------------------------------------------------------------------------
 
-    def _give(self, tx: Connection, ownership: Ownership, new: Sequence[New], affected: dict[int, Affected]) -> None:
+    def _give(
+        self, tx: Connection, ownership: Ownership, new: Sequence[New], replaced: Sequence[Kept], affected: dict[int, Affected]
+    ) -> None:
         """Stored touchpoints that belong to somebody else now change hands; those of the batch without an owner get one."""
-        moved = ownership.moved(tx, [(one.set_id, one.incoming.derived.time_us) for one in new])
+        came = [(one.set_id, one.incoming.derived.time_us) for one in new]
+        moved = ownership.moved(tx, came + [(kept.set_id, kept.time_us) for kept in replaced])
         if not moved:
             return
         self._touchpoints.own(tx, {reference: owner for reference, (_, owner) in moved.items()})

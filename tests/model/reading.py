@@ -1,0 +1,119 @@
+"""Touchpoints as they travel, read into what the model works with: DESIGN.md section 4 (clock, identities) in plain words.
+
+Stage, actor and channel have to be given; the vocabulary is not the model's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.model import Touchpoint, order_of
+from tests.model.identity import Identities, anchor_of, persons
+
+RANKS = ["customer_id", "email", "phone", "", "anonymous_id", "device_id", "order", "case"]
+ACTIONS = [
+    "opened", "queued", "answered", "abandoned", "message", "transferred", "held", "resumed", "ended", "resolved", "reopened",
+    "closed", "compensated", "note",
+]  # fmt: skip
+MINUTE_US = 60_000_000
+
+
+def microseconds(text: str) -> int:
+    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def read(body: bytes) -> Touchpoint:
+    """The model's touchpoint of the JSON of one."""
+    given: dict[str, Any] = json.loads(body)
+    received_us = microseconds(given["received_at"])
+    original_us = microseconds(given["occurred_at"])
+    if "sent_at" in given and abs(received_us - microseconds(given["sent_at"])) >= MINUTE_US:
+        original_us += received_us - microseconds(given["sent_at"])
+    order, case, survey = given.get("order"), given.get("case"), given.get("survey")
+    return {
+        "source": given["source"],
+        "system": given["system"],
+        "id": given["id"],
+        "type": given["type"],
+        "time_us": min(original_us, received_us),
+        "original_us": original_us,
+        "received_us": received_us,
+        "digest": hashlib.sha256(body).digest(),
+        "identities": identities(given, order, case or survey),
+        "case_rank": ACTIONS.index(case["action"]) + 1 if case else 0,
+        "actor": given["actor"],
+        "stage": given.get("stage"),
+        "order": {"action": "placed"} | order if order else None,
+        "case": case,
+        "placed_order": order is not None and order.get("action", "placed") == "placed" and "stage" not in given,
+    }
+
+
+def identities(given: dict[str, Any], order: dict[str, Any] | None, case: dict[str, Any] | None) -> list[str]:
+    """`namespace:value`, the highest rank first, with the order and the case as SYSTEM/ID."""
+    found = [f"{namespace}:{value}" for namespace, value in given.get("identities", {}).items()]
+    if order is not None:
+        found.append(f"order:{given['system']}/{order['order_id']}")
+    if case is not None and "case_id" in case:
+        found.append(f"case:{given['system']}/{case['case_id']}")
+
+    def rank(identity: str) -> tuple[int, str]:
+        namespace = identity.partition(":")[0]
+        return RANKS.index(namespace if namespace in RANKS else ""), identity
+
+    return sorted(found, key=rank)
+
+
+def histories(touchpoints: Iterable[Touchpoint], shared_over: int) -> dict[str, list[Touchpoint]]:
+    """What each person's journeys are told from: the person's own touchpoints, and those of others on the same orders and cases.
+
+    Others' have `own` False. Each tells whose an order or case is: the person's of the first touchpoint about it (the anchor's
+    bytes decide between copies of one moment). But a touchpoint that came under several anchors happened once, so only one copy
+    has effects on an order or case: the person's own, else the one received first. The rest has `amends` False.
+    """
+    everything = list(touchpoints)
+    identities = Identities(everything, shared_over)
+    known: defaultdict[str, set[str]] = defaultdict(set)
+    for touchpoint in identities.stored:
+        known[identities.root(touchpoint)] |= things(touchpoint)
+    people = persons(everything, shared_over)
+    return {root: sorted([*own, *of_others(root, known[root], people)], key=place) for root, own in people.items()}
+
+
+def place(touchpoint: Touchpoint) -> tuple[object, ...]:
+    return *order_of(touchpoint), anchor_of(touchpoint)
+
+
+def of_others(root: str, known: set[str], people: dict[str, list[Touchpoint]]) -> list[Touchpoint]:
+    """The touchpoints of others about these things."""
+    taken = {(touchpoint["source"], touchpoint["id"]) for touchpoint in people[root]}
+    theirs = [touchpoint for other, history in people.items() if other != root for touchpoint in history]
+    met = [touchpoint for touchpoint in theirs if things(touchpoint) & known]
+    found = []
+    for touchpoint in sorted(met, key=lambda touchpoint: (touchpoint["received_us"], touchpoint["digest"])):
+        pair = touchpoint["source"], touchpoint["id"]
+        found.append(touchpoint | {"own": False, "amends": pair not in taken})
+        taken.add(pair)
+    return found
+
+
+def things(touchpoint: Touchpoint) -> set[str]:
+    """The order and the case that a touchpoint names."""
+    return {identity for identity in touchpoint["identities"] if identity.startswith(("order:", "case:"))}
+
+
+def whose(people: dict[str, list[Touchpoint]]) -> dict[str, str]:
+    """Whose each order and case is (a survey about a case is no part of it)."""
+    first: dict[str, tuple[tuple[object, ...], str]] = {}
+    for root, own in people.items():
+        for touchpoint in own:
+            for thing in things(touchpoint):
+                candidate = (place(touchpoint), root)
+                if touchpoint["case"] is not None or not thing.startswith("case:"):
+                    first[thing] = min(first.get(thing, candidate), candidate)
+    return {thing: root for thing, (_, root) in first.items()}

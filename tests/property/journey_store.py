@@ -1,0 +1,138 @@
+"""Journey's store under test: batches go in as the consumer gives them, and everything that is kept comes out by name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection
+
+from schemas import channels
+from schemas.facts import Fact
+from schemas.vocabulary import load
+from services.journey.consumer import derivation
+from services.journey.domain.fold import FoldRules
+from services.journey.domain.marketing import marketing_channel
+from services.journey.store.folding import Folding
+from services.journey.store.identities import Identities
+from services.journey.store.people import People, decode, unpack
+from services.journey.store.tables import METADATA
+from services.journey.store.touchpoints import Touchpoints
+from services.journey.store.write import NotLocked, Writer, prepare
+from services.shared.db import Database
+from tests.builders import incoming
+
+NAMESPACE = UUID(int=42)
+PARTITIONS = 4
+RULES = FoldRules(partial(marketing_channel, rules=channels.load(None)))
+_fact = msgspec.json.Decoder(Fact)
+
+
+class Kept(NamedTuple):
+    """All that the store keeps, with names in the place of numbers, without versions and what is gone."""
+
+    touchpoints: dict[tuple[str, str, str], tuple[str, bytes, tuple[object, ...]]]
+    people: dict[str, tuple[object, ...]]
+    months: dict[tuple[str, int], tuple[bytes, dict[str, Fact]]]
+    journeys: dict[str, tuple[object, ...]]
+    cases: dict[tuple[str, str], tuple[object, ...]]
+    customers: dict[str, int]
+    sets: set[tuple[str, ...]]
+
+
+class Store:
+    """A writer and its database. `limit`: the most customers that a handle may have."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        prepare(database)
+
+    def clear(self) -> None:
+        with self.database.transaction() as tx:
+            for table in METADATA.sorted_tables:
+                if table.name != "installation":
+                    tx.exec_driver_sql(f"DELETE FROM {table.name}")
+
+    def take(self, batches: Iterable[Sequence[bytes]], limit: int = 100, bot_touchpoints: int = 50_000) -> None:
+        """Each batch in a transaction of its own, tried again with what it has to lock."""
+        writer = writer_of(self.database, limit, bot_touchpoints)
+        for batch in batches:
+            also: frozenset[int] = frozenset()
+            while (more := self._try(writer, batch, also)) is not None:
+                assert not more <= also, "asked twice for the same locks"
+                also |= more
+
+    def _try(self, writer: Writer, batch: Sequence[bytes], also: frozenset[int]) -> frozenset[int] | None:
+        """None if it was taken, else what has to be locked as well."""
+        try:
+            with self.database.transaction() as tx:
+                writer.take(tx, [incoming(raw) for raw in batch], also)
+        except NotLocked as error:
+            return error.identities
+        return None
+
+    def kept(self) -> Kept:
+        with self.database.snapshot() as tx:
+            return self._kept(tx)
+
+    def _kept(self, tx: Connection) -> Kept:
+        names = {row[0]: row[1] for row in self._rows(tx, "SELECT id, name FROM identity")}
+        sets = {row[0]: members(names, row[1]) for row in self._rows(tx, "SELECT id, members FROM identity_set")}
+        touchpoints = {
+            (names[row[2]], row[0], row[1]): (names[row[4]], hashlib.sha256(row[9]).digest(), (sets[row[3]], *row[5:9]))
+            for row in self._rows(
+                tx,
+                "SELECT source, id, anchor_id, set_id, owner_id, time_us, original_us, received_us, case_rank, body FROM touchpoint",
+            )
+        }
+        people = {
+            names[row[0]]: (row[1], row[2], bool(row[3]), *row[4:9], unpack(row[9]))
+            for row in self._rows(
+                tx,
+                "SELECT root_id, person_id, touchpoints, suspected_bot, last_time_us, last_original_us, last_case_rank, last_source, "
+                "last_id, state FROM person WHERE touchpoints > 0",
+            )
+        }
+        months = {
+            (names[row[0]], row[1]): (unpack(row[2]), facts_of(unpack(row[3])))
+            for row in self._rows(tx, "SELECT root_id, month, opening, facts FROM month")
+        }
+        journeys = {
+            row[0]: (names[row[1]], *row[2:])
+            for row in self._rows(
+                tx,
+                "SELECT id, root_id, started_us, last_us, entry_stage, furthest_stage, current_stage, channel, source, first_source, "
+                "first_id FROM journey WHERE NOT gone",
+            )
+        }
+        cases = {
+            (row[0], row[1]): (names[row[2]], *row[3:7], bool(row[7]), bytes(row[8]))
+            for row in self._rows(
+                tx, "SELECT system, case_id, root_id, opened_us, last_us, channel, topic, resolved, fact FROM service_case"
+            )
+        }
+        return Kept(touchpoints, people, months, journeys, cases, self._customers(tx), set(sets.values()))
+
+    def _customers(self, tx: Connection) -> dict[str, int]:
+        return {row[0]: row[1] for row in self._rows(tx, "SELECT name, customers FROM identity WHERE customers > 0")}
+
+    def _rows(self, tx: Connection, sql: str) -> Sequence[Any]:
+        return self.database.execute(tx, sql)
+
+
+def writer_of(database: Database, limit: int = 100, bot_touchpoints: int = 50_000) -> Writer:
+    identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, PARTITIONS)
+    folding = Folding(people, touchpoints, RULES, derivation(load()), bot_touchpoints)
+    return Writer(NAMESPACE, limit, identities, touchpoints, people, folding)
+
+
+def members(names: dict[int, str], ids: str) -> tuple[str, ...]:
+    return tuple(names[int(id)] for id in ids.split())
+
+
+def facts_of(raw: bytes) -> dict[str, Fact]:
+    return {key: _fact.decode(fact) for key, fact in decode(raw).items()}

@@ -1,0 +1,185 @@
+"""Any history, delivered in any order and any batches, is kept exactly as the plain model of the whole set says."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.facts import CaseFact, Fact, OrderFact
+from services.shared.db import Database
+from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, order, survey, touchpoint
+from tests.model import Touchpoint
+from tests.model.identity import Identities, key_of, persons
+from tests.model.journeys import journeys
+from tests.model.reading import histories, read, whose
+from tests.parts.postgres import Postgres
+from tests.property.journey_store import Kept, Store
+from tests.property.test_model_and_domain import expected, stated
+
+PEOPLE = ["customer_id:a", "customer_id:b", "customer_id:c"]
+HANDLES = ["email:e", "email:f", "phone:p", "crm:x", "anonymous_id:v", "anonymous_id:w", "device_id:d"]
+TIMES = [0, 0, 1, MINUTE_US, HOUR_US, DAY_US, 2 * DAY_US, 25 * DAY_US, 40 * DAY_US, 80 * DAY_US, 140 * DAY_US, 250 * DAY_US]
+STAGES = [None, None, "awareness", "consideration", "purchase", "loyalty", "advocacy"]
+ORDER_ACTIONS = ["placed", "placed", "changed", "cancelled", "refunded", "returned"]
+CASE_ACTIONS = ["opened", "message", "answered", "resolved", "resolved", "reopened", "closed"]
+BOT = 12
+"""A person with more touchpoints than this is set aside in these tests."""
+
+
+class Delivery(NamedTuple):
+    """Touchpoints in the order and the batches in which they come, some of them twice."""
+
+    batches: list[list[bytes]]
+    limit: int
+
+    @property
+    def everything(self) -> list[bytes]:
+        return [raw for batch in self.batches for raw in batch]
+
+
+@st.composite
+def touchpoints(draw: st.DrawFn) -> bytes:
+    """One touchpoint, out of so few ids, times and identities that everything meets everything."""
+    names = draw(st.lists(st.sampled_from(HANDLES), max_size=3, unique_by=lambda name: name.partition(":")[0]))
+    if draw(st.integers(0, 2)) == 0:
+        names.append(draw(st.sampled_from(PEOPLE)))
+    facets: dict[str, Any] = {}
+    about = draw(st.integers(0, 9))
+    if about in (0, 1, 2):
+        facets["case"] = case(draw(st.sampled_from("12")), draw(st.sampled_from(CASE_ACTIONS)))
+    if about in (2, 3, 4):
+        facets["order"] = order(draw(st.sampled_from("12")), draw(st.sampled_from(ORDER_ACTIONS)))
+    if about == 5:
+        facets["survey"] = survey(draw(st.sampled_from("12")))
+    if not facets and not names:
+        names.append("device_id:d")
+    at_us = draw(st.sampled_from(TIMES))
+    stage = draw(st.sampled_from(STAGES))
+    return body(
+        touchpoint(
+            draw(st.sampled_from("1234567")),
+            at_us,
+            *names,
+            source=draw(st.sampled_from(["web", "web", "web", "desk"])),
+            received_us=at_us + draw(st.sampled_from([0, 0, 0, MINUTE_US, DAY_US, 60 * DAY_US, -HOUR_US])),
+            sent_us=draw(st.none() | st.just(at_us) | st.just(at_us + DAY_US)),
+            actor=draw(st.sampled_from(["customer", "customer", "customer", "business"])),
+            channel=draw(st.sampled_from(["web", "app", "chat"])),
+            stage=stage,
+            **facets,
+        )
+    )
+
+
+@st.composite
+def deliveries(draw: st.DrawFn, max_size: int = 14) -> Delivery:
+    sent = draw(st.lists(touchpoints(), min_size=1, max_size=max_size))
+    batches: list[list[bytes]] = [[]]
+    for raw in sent:
+        batches[-1].append(raw)
+        if draw(st.integers(0, 6)) == 0:
+            batches[-1].append(draw(st.sampled_from(sent)))
+        if draw(st.booleans()):
+            batches.append([])
+    return Delivery([batch for batch in batches if batch], draw(st.sampled_from([1, 2, 100])))
+
+
+def tidy(everything: Sequence[bytes]) -> list[bytes]:
+    """Each touchpoint's bytes once, in the order of time."""
+    return sorted(set(everything), key=lambda raw: (read(raw)["time_us"], raw))
+
+
+def check_owners(kept: Kept, given_set: list[Touchpoint], limit: int) -> None:
+    identities = Identities(given_set, limit)
+    assert {key: (root, digest) for key, (root, digest, _) in kept.touchpoints.items()} == {
+        key_of(one): (identities.root(one), one["digest"]) for one in identities.stored
+    }
+    people = persons(given_set, limit)
+    assert {root: person[1] for root, person in kept.people.items()} == {root: len(own) for root, own in people.items()}
+
+
+def check_journeys(kept: Kept, given_set: list[Touchpoint], limit: int) -> None:
+    facts: defaultdict[str, list[Fact]] = defaultdict(list)
+    for (root, _), (_, of_month) in kept.months.items():
+        facts[root] += of_month.values()
+    told = histories(given_set, limit)
+    assert facts.keys() <= told.keys()
+    for root, history in told.items():
+        assert stated(facts[root], "journey") == [expected(one) for one in journeys(history)]
+        assert stated(facts[root], "person") == [expected(one) for one in journeys(history, None)]
+    things = [
+        (f"{'order' if isinstance(fact, OrderFact) else 'case'}:{fact.key.partition('/')[2]}", root)
+        for root, theirs in facts.items()
+        for fact in theirs
+        if isinstance(fact, (OrderFact, CaseFact))
+    ]
+    assert sorted(things) == sorted(whose(persons(given_set, limit)).items())
+
+
+def differences(found: Kept, wanted: Kept) -> dict[str, list[Any]]:
+    """What differs, part by part: readable where a comparison of everything is not."""
+    differ: dict[str, list[Any]] = {}
+    one: Any
+    other: Any
+    for name, one, other in zip(Kept._fields, found, wanted, strict=True):
+        if isinstance(one, dict):
+            keys = [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
+            differ[name] = [(key, one.get(key), other.get(key)) for key in keys]
+        else:
+            differ[name] = sorted(one ^ other)
+    return {name: pairs for name, pairs in differ.items() if pairs}
+
+
+def check(store: Store, delivery: Delivery, bot_touchpoints: int = 50_000) -> None:
+    given_set = [read(raw) for raw in delivery.everything]
+    store.clear()
+    store.take(delivery.batches, delivery.limit, bot_touchpoints)
+    kept = store.kept()
+    store.clear()
+    store.take([tidy(delivery.everything)], delivery.limit, bot_touchpoints)
+    wanted = store.kept()
+    check_owners(wanted, given_set, delivery.limit)
+    check_owners(kept, given_set, delivery.limit)
+    if bot_touchpoints > len(given_set):
+        check_journeys(wanted, given_set, delivery.limit)
+    assert differences(kept, wanted) == {}
+
+
+@pytest.fixture(scope="module")
+def sqlite() -> Iterator[Store]:
+    with closing(Database("sqlite+pysqlite://")) as database:
+        yield Store(database)
+
+
+@pytest.fixture(scope="module")
+def postgresql(postgres: Postgres) -> Iterator[Store]:
+    with closing(Database(postgres.new_database(), "journey")) as database:
+        yield Store(database)
+
+
+MODERATE = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(MODERATE, max_examples=40)
+
+
+@MODERATE
+@given(delivery=deliveries())
+def test_sqlite_keeps_what_the_model_says_whatever_the_order(sqlite: Store, delivery: Delivery) -> None:
+    check(sqlite, delivery)
+
+
+@FEW
+@given(delivery=deliveries(20))
+def test_postgresql_keeps_what_the_model_says_whatever_the_order(postgresql: Store, delivery: Delivery) -> None:
+    check(postgresql, delivery)
+
+
+@FEW
+@given(delivery=deliveries(30))
+def test_suspected_bots_are_the_same_people_whatever_the_order(sqlite: Store, delivery: Delivery) -> None:
+    check(sqlite, delivery, BOT)
