@@ -43,15 +43,16 @@ LEAVES_SOCKETS = "ignore:unclosed <socket.socket:ResourceWarning"
 class Kafka:
     """A Kafka of our own on free ports of 127.0.0.1, or the one that `WAYPOST_TEST_KAFKA` names (which nobody may stop).
 
-    Raises PartMissing if neither can be had.
+    With `properties`, always our own, set up like that: text with the fields {port}, {controller_port} and {folder}.
+    Raises PartMissing if none can be had.
     """
 
-    def __init__(self) -> None:
-        self.bootstrap = os.environ.get("WAYPOST_TEST_KAFKA", "")
+    def __init__(self, properties: str = "") -> None:
+        self.bootstrap = "" if properties else os.environ.get("WAYPOST_TEST_KAFKA", "")
         self.ours = not self.bootstrap
         if self.ours:
             self._folder = Path(tempfile.mkdtemp(prefix="waypost-kafka-"))
-            self._server = self._install()
+            self._server = self._install(properties or _PROPERTIES)
 
     def start(self) -> None:
         """Start it, with the data and on the port that it had before."""
@@ -74,13 +75,13 @@ class Kafka:
             self._server.kill9()
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _install(self) -> Server:
+    def _install(self, template: str) -> Server:
         java = shutil.which("java")
         if java is None:
             raise PartMissing("Kafka needs Java 17, and there is no java")
         port, properties = free_port(), self._folder / "server.properties"
         self.bootstrap = f"127.0.0.1:{port}"
-        properties.write_text(_PROPERTIES.format(port=port, controller_port=free_port(), folder=self._folder))
+        properties.write_text(template.format(port=port, controller_port=free_port(), folder=self._folder))
         run = [
             java,
             "-Xmx512m",

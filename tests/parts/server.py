@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -27,14 +27,22 @@ def free_port() -> int:
 class Server:
     """One command. It is up once a line of its output contains `ready`; all its output is kept in `log`.
 
-    `user` is whom to run as, None for ourselves.
+    `user` is whom to run as, None for ourselves; `environment` is all that it gets, None for our own.
     """
 
-    def __init__(self, command: Sequence[str], ready: str, log: Path, user: str | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        ready: str,
+        log: Path,
+        user: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._command = command
         self._ready = ready
         self._log = log
         self._user = user
+        self._environment = environment
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -52,6 +60,7 @@ class Server:
             text=True,
             errors="replace",
             start_new_session=True,  # Ctrl-C reaches the tests only, which then stop it in order
+            env=self._environment,
             user=self._user,
             group=self._user,
             extra_groups=None if self._user is None else [],
