@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TypeVar
 
 import pytest
 
-from tests.parts.kafka import Kafka
+from tests.parts.kafka import LEAVES_SOCKETS, Kafka
 from tests.parts.postgres import Postgres
 from tests.parts.server import PartMissing
 
@@ -22,9 +25,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[Kafka]:
-    """A running Kafka. Who stops it starts it again."""
+def kafka(pytestconfig: pytest.Config) -> Iterator[Kafka]:
+    """A running Kafka. Who stops it starts it again. Modules that use it in their own process are marked with LEAVES_SOCKETS."""
+    pytestconfig.addinivalue_line("filterwarnings", LEAVES_SOCKETS)  # for what is collected after such a module
+    logging.getLogger("kafka.net").setLevel(logging.CRITICAL)  # pytest keeps its records, and they keep the sockets
     yield from _run(Kafka)
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

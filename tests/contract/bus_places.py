@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sqlite3
 import subprocess
 import sys
@@ -64,8 +63,6 @@ class Place:
 
     def close(self) -> None:
         self._opened.close()
-        if self._kafka is not None:
-            gc.collect()  # of the sockets that kafka-python left, while the test that left them may
 
 
 class Child:

@@ -126,6 +126,7 @@ class KafkaGroupConsumer:
 
     def _stop(self, where: tuple[str, int]) -> None:
         self._positions.pop(where, None)
+        self._bounds = {}  # what we know of beginnings is out of date
         self._consumer.pause(TopicPartition(*where))
 
     def _ask_bounds(self) -> None:
