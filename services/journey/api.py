@@ -1,12 +1,184 @@
-"""The HTTP side of journey: people, their touchpoints and identities, journeys, cases, the check."""
+"""The HTTP side of journey: people, their touchpoints and identities, journeys, cases, the check. Every list also as CSV."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from collections.abc import Mapping
+from typing import Annotated, Any
 
+import msgspec
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+
+from services.journey import asked
 from services.journey.desk import Desk
+from services.journey.docs import (
+    CasesAnswer,
+    CheckAnswer,
+    IdentitiesAnswer,
+    JourneyAnswer,
+    JourneysAnswer,
+    PersonAnswer,
+    TouchpointsAnswer,
+)
+from services.journey.domain.state import Key
+from services.journey.questions import Page
+from services.shared.http import After, Timeout, csv_answer, limit, params, wait_s, wants_csv
+
+SAMPLE = 200
+"""How many people a check looks at unless told."""
+PERSON = "/v1/persons/{identity:path}"
+Identity = Annotated[str, Path(description="NAMESPACE:VALUE, such as customer_id:c-42, or person_id:UUID")]
+At = Annotated[str | None, Query(description="who that was at another time (RFC 3339); now unless given")]
+Stage = Annotated[str | None, Query(description="awareness, consideration, purchase, loyalty or advocacy")]
+Flag = Annotated[str | None, Query(description="true or false")]
+Time = Annotated[str | None, Query(description="RFC 3339 with an offset; `until` is not included")]
+Text = Annotated[str | None, Query()]
+Limit = Annotated[str | None, Query(alias="limit", description="rows of a page, at most 1,000; 100 unless given")]
+Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
+Format = Annotated[str | None, Query(description="json or csv")]
 
 
 def router(desk: Desk) -> APIRouter:
     """The routes of journey."""
-    return APIRouter(tags=["journey"])
+    routes = APIRouter(tags=["journey"])
+    _people(routes, desk)
+    _lists(routes, desk)
+
+    @routes.get(
+        "/v1/check/journey", summary="Recompute people from their stored touchpoints and compare", response_model=CheckAnswer
+    )
+    def check_journey(
+        request: Request,
+        sample: Annotated[str | None, Query(description=f"how many people, or all; {SAMPLE} unless given")] = None,
+        after: After = None,
+        timeout: Timeout = None,
+    ) -> Response:
+        size = asked.sample(params(request, ("sample",)), SAMPLE)
+        _wait(desk, after, timeout)
+        found = desk.check(size)
+        return _json({"checked": found.checked, "mismatches": found.mismatches, "examples": found.examples})
+
+    return routes
+
+
+def _people(routes: APIRouter, desk: Desk) -> None:
+    @routes.get(PERSON + "/touchpoints", summary="A person's touchpoints, the newest first", response_model=TouchpointsAnswer)
+    def touchpoints(
+        request: Request,
+        identity: Identity,
+        at: At = None,
+        limit_: Limit = None,
+        cursor: Cursor = None,
+        format: Format = None,
+        after: After = None,
+        timeout: Timeout = None,
+    ) -> Response:
+        given = params(request, ("at", "limit", "cursor"))
+        wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
+        before, rows = asked.after(given, Key), limit(given)
+        _wait(desk, after, timeout)
+        with desk.question() as questions:
+            page = questions.touchpoints(wanted, at_us, before, rows)
+        return _page(request, "touchpoints", page)
+
+    @routes.get(
+        PERSON + "/identities", summary="A person's identities, and why they are one person", response_model=IdentitiesAnswer
+    )
+    def identities(
+        request: Request,
+        identity: Identity,
+        at: At = None,
+        limit_: Limit = None,
+        cursor: Cursor = None,
+        format: Format = None,
+        after: After = None,
+        timeout: Timeout = None,
+    ) -> Response:
+        given = params(request, ("at", "limit", "cursor"))
+        wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
+        last, rows = asked.after(given, tuple[str]), limit(given)
+        _wait(desk, after, timeout)
+        with desk.question() as questions:
+            page = questions.identities(wanted, at_us, last[0] if last is not None else None, rows)
+        return _page(request, "identities", page)
+
+    @routes.get(PERSON, summary="A person, with every journey", response_model=PersonAnswer)
+    def person(request: Request, identity: Identity, at: At = None, after: After = None, timeout: Timeout = None) -> Response:
+        given = params(request, ("at",))
+        wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
+        _wait(desk, after, timeout)
+        with desk.question() as questions:
+            return _json(questions.person(wanted, at_us))
+
+
+def _lists(routes: APIRouter, desk: Desk) -> None:
+    @routes.get("/v1/journeys", summary="Journeys, the last started first", response_model=JourneysAnswer)
+    def journeys(
+        request: Request,
+        stage: Stage = None,
+        furthest: Stage = None,
+        channel: Text = None,
+        open: Flag = None,
+        since: Time = None,
+        until: Time = None,
+        limit_: Limit = None,
+        cursor: Cursor = None,
+        format: Format = None,
+        after: After = None,
+        timeout: Timeout = None,
+    ) -> Response:
+        given = params(request, asked.JOURNEYS)
+        rows = limit(given)
+        _wait(desk, after, timeout)
+        with desk.question() as questions:
+            page = questions.journeys(given, rows)
+        return _page(request, "journeys", page)
+
+    @routes.get("/v1/journeys/{id}", summary="One journey, also by a former id", response_model=JourneyAnswer)
+    def journey(request: Request, id: str, after: After = None, timeout: Timeout = None) -> Response:
+        params(request, ())
+        _wait(desk, after, timeout)
+        with desk.question() as questions:
+            return _json(questions.journey(id))
+
+    @routes.get("/v1/cases", summary="Service cases, the last opened first", response_model=CasesAnswer)
+    def cases(
+        request: Request,
+        system: Text = None,
+        case_id: Text = None,
+        topic: Text = None,
+        resolved: Flag = None,
+        since: Time = None,
+        until: Time = None,
+        limit_: Limit = None,
+        cursor: Cursor = None,
+        format: Format = None,
+        after: After = None,
+        timeout: Timeout = None,
+    ) -> Response:
+        given = params(request, asked.CASES)
+        rows = limit(given)
+        _wait(desk, after, timeout)
+        with desk.question() as questions:
+            page = questions.cases(given, rows)
+        return _page(request, "cases", page)
+
+
+def _wait(desk: Desk, after: str | None, timeout: str | None) -> None:
+    seconds = wait_s(timeout)
+    if after:
+        desk.wait_for(after, seconds)
+
+
+def _page(request: Request, name: str, page: Page) -> Response:
+    """As CSV, the cursor is in the header X-Waypost-Next-Cursor."""
+    if not wants_csv(request):
+        return _json({name: page.rows, "next_cursor": page.next_cursor})
+    answer = csv_answer(page.rows, name)
+    if page.next_cursor is not None:
+        answer.headers["X-Waypost-Next-Cursor"] = page.next_cursor
+    return answer
+
+
+def _json(body: Mapping[str, Any]) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")

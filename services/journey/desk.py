@@ -2,44 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
 from schemas import tokens
-from services.journey.domain.derive import Derived
+from schemas.normal import Identities
 from services.journey.domain.fold import FoldRules
 from services.journey.monitoring import Monitoring
+from services.journey.questions import Questions
+from services.journey.store.checking import Checked, Checking
+from services.journey.store.refolding import Derive
 from services.shared.clock import Clock
 from services.shared.config import Settings
 from services.shared.db import Database
+from services.shared.http import not_yet
 from services.shared.waiting import Waiting
 
 
 class Desk:
-    """Everything that a question needs; thread-safe."""
+    """Opens snapshots for questions. Thread-safe."""
 
     def __init__(
         self,
         settings: Settings,
         database: Database,
         rules: FoldRules,
-        read: Callable[[bytes], Derived],
+        read: Derive,
         positions: Callable[[Connection], Mapping[tuple[str, int], int]],
         waiting: Waiting,
         monitoring: Monitoring,
         clock: Clock,
     ) -> None:
-        self.settings, self.database, self.rules, self.read = settings, database, rules, read
-        self.monitoring, self.clock = monitoring, clock
-        self._positions, self._waiting = positions, waiting
+        self._settings, self._database, self._rules, self._read = settings, database, rules, read
+        self._positions, self._waiting, self._monitoring = positions, waiting, monitoring
+        self.clock = clock
+        self.normal = Identities(settings.phone_region, settings.nobody)
 
-    def wait(self, token: str, timeout_s: float) -> bool:
-        """Whether everything that a token stands for was stitched in time. Raises Rejected("invalid_token")."""
+    @contextmanager
+    def question(self) -> Iterator[Questions]:
+        """A snapshot to answer from."""
+        with self._database.snapshot() as tx:
+            yield Questions(self._settings, self._database, tx, self._rules, self._read, self.clock())
+
+    def check(self, sample: int | None) -> Checked:
+        """Recompute so many people (None: all) from their stored touchpoints, and compare."""
+        with self._database.snapshot() as tx:
+            checked = Checking(self._settings, self._database, tx, self._rules, self._read).check(sample)
+        self._monitoring.mismatches.set(checked.mismatches)
+        return checked
+
+    def wait_for(self, token: str, timeout_s: float) -> None:
+        """Return when everything that a receipt's token stands for is stitched.
+
+        Raises Problem 504 if that takes longer than `timeout_s`, Rejected for a token that is none.
+        """
         wanted = tokens.decode(token)
 
         def passed() -> bool:
-            with self.database.snapshot() as tx:
+            with self._database.snapshot() as tx:
                 return tokens.is_passed(wanted, self._positions(tx))
 
-        return self._waiting.until(passed, timeout_s)
+        if not self._waiting.until(passed, timeout_s):
+            raise not_yet(token, timeout_s)

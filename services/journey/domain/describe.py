@@ -61,9 +61,6 @@ class Description:
     journeys: list[Journey]
     outside: Things
 
-    def journey(self, id: str) -> Journey | None:
-        return next((journey for journey in self.journeys if journey.ended.cohort.id == id), None)
-
 
 def describe(facts: Iterable[Fact]) -> Description:
     """The journeys that a person's facts state, all months together."""

@@ -5,14 +5,31 @@
     Access, Guard                         guard.py      who may call what: Host, JSON only, read and admin tokens
     Check                                 health.py     /health/live, /health/ready, /metrics
     wants_csv, csv_answer                 table.py      the same rows as CSV
+    params, limit, wait_s, …              asking.py     what questions have in common
 
 A room offers `router(…) -> APIRouter` and a list of `Check`s; `create_app` puts those of one or several rooms on one port.
 """
 
 from services.shared.http.app import create_app
+from services.shared.http.asking import After, Timeout, limit, not_yet, params, wait_s
 from services.shared.http.guard import Access, Guard
 from services.shared.http.health import Check
 from services.shared.http.problems import Problem, problem
 from services.shared.http.table import csv_answer, wants_csv
 
-__all__ = ["Access", "Check", "Guard", "Problem", "create_app", "csv_answer", "problem", "wants_csv"]
+__all__ = [
+    "Access",
+    "After",
+    "Check",
+    "Guard",
+    "Problem",
+    "Timeout",
+    "create_app",
+    "csv_answer",
+    "limit",
+    "not_yet",
+    "params",
+    "problem",
+    "wait_s",
+    "wants_csv",
+]

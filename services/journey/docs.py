@@ -1,0 +1,189 @@
+"""The shapes of journey's answers, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+Cursor = Field(description="send it as `cursor` for the next page; null: this was the last")
+
+
+class StageSpan(BaseModel):
+    stage: str
+    reached_at: str | None = Field(description="null: only touched, the journey started further on")
+    left_at: str | None = Field(description="when it went on to a later stage; a stage jumped over is left as it is reached")
+    touchpoints: int
+
+
+class Refund(BaseModel):
+    at: str
+    amount: str | None
+
+
+class Order(BaseModel):
+    order_id: str
+    system: str
+    placed_at: str
+    stage: str
+    channel: str
+    source: str
+    amount: str | None = Field(description="decimal text, as of now; null if unknown")
+    currency: str | None
+    refunds: list[Refund]
+    cancelled_at: str | None
+    returned_at: str | None
+    marketing_channel: str | None
+    campaign: str | None
+
+
+class Case(BaseModel):
+    case_id: str
+    system: str
+    opened_at: str
+    last_at: str
+    resolved: bool
+    stage: str
+    channel: str
+    source: str
+    opened_by: str
+    topic: str | None
+    product: str | None
+    feature: str | None
+    queue: str | None
+    team: str | None
+    agents: list[str]
+    touchpoints: int
+    responded_at: str | None
+    bot_responded_at: str | None
+    resolved_at: list[str]
+    reopened_at: list[str]
+    transferred_at: list[str]
+    closed_at: str | None
+    others: list[str] = Field(description="touchpoints of other people on this case, as SOURCE/ID")
+
+
+class Survey(BaseModel):
+    survey_id: str
+    kind: str
+    action: str
+    at: str
+    stage: str
+    channel: str
+    source: str
+    score: float | None
+    scale_min: float | None
+    scale_max: float | None
+    easy: str | None
+    case_id: str | None
+    topic: str | None
+
+
+class Things(BaseModel):
+    orders: list[Order]
+    cases: list[Case]
+    surveys: list[Survey]
+
+
+class JourneyRow(BaseModel):
+    id: str
+    person_id: str
+    started_at: str
+    last_at: str
+    open: bool = Field(description="the customer was heard of within the journey timeout")
+    current_stage: str
+    furthest_stage: str
+    entry_stage: str
+    channel: str
+    source: str
+
+
+class PersonsJourney(Things):
+    id: str
+    started_at: str
+    last_at: str
+    open: bool
+    current_stage: str
+    furthest_stage: str
+    entry_stage: str
+    channel: str
+    source: str
+    campaign: str | None
+    marketing_channel: str | None
+    touchpoints: int
+    stages: list[StageSpan]
+
+
+class JourneyAnswer(PersonsJourney):
+    person_id: str
+
+
+class PersonAnswer(BaseModel):
+    person_id: str
+    version: int
+    identities: list[str] = Field(description="at most the first 100 of `identity_count`; …/identities pages them all")
+    identity_count: int
+    touchpoints: int
+    journeys: list[PersonsJourney]
+    outside: Things = Field(description="what lies in no journey")
+    suspected_bot: bool
+    identified: bool = Field(description="false for a person known by an order or a case only")
+
+
+class Touchpoint(BaseModel):
+    id: str
+    source: str
+    type: str
+    occurred_at: str | None
+    time: str = Field(description="the time that counts: corrected for the sender's clock")
+    channel: str
+    actor: str
+    stage: str | None = Field(description="the stage it counts in; null: none")
+    journey: str | None
+    identities: list[str]
+    sent: dict[str, Any] = Field(description="the touchpoint as it was taken")
+
+
+class Sighting(BaseModel):
+    time: str
+    source: str
+    id: str
+    with_: str = Field(alias="with", description="the identity that it was seen with")
+
+
+class Identity(BaseModel):
+    identity: str
+    owned_by: str = Field(description="itself, seen_with_customer, seen_with_handle, highest_rank, or shared: nobody's")
+    settled: bool = Field(description="the same owner at all times")
+    shared: bool
+    seen: Sighting | None = Field(description="the touchpoint in effect")
+
+
+class CaseRow(Case):
+    person_id: str
+
+
+class TouchpointsAnswer(BaseModel):
+    touchpoints: list[Touchpoint]
+    next_cursor: str | None = Cursor
+
+
+class IdentitiesAnswer(BaseModel):
+    identities: list[Identity]
+    next_cursor: str | None = Cursor
+
+
+class JourneysAnswer(BaseModel):
+    journeys: list[JourneyRow]
+    next_cursor: str | None = Cursor
+
+
+class CasesAnswer(BaseModel):
+    cases: list[CaseRow]
+    next_cursor: str | None = Cursor
+
+
+class CheckAnswer(BaseModel):
+    checked: int = Field(description="people")
+    mismatches: int
+    examples: list[dict[str, Any]]

@@ -1,0 +1,181 @@
+"""Answers the API's questions from one snapshot of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from schemas.facts import Day, Ended, Fact
+from schemas.identity import rank_key
+from schemas.touchpoint import Stage
+from services.journey import answers, asked
+from services.journey.asked import PERSON_ID, Wanted
+from services.journey.domain.calendar import day_text
+from services.journey.domain.derive import Derived
+from services.journey.domain.describe import Description, Journey, describe, journey_at
+from services.journey.domain.fold import FoldRules
+from services.journey.domain.state import Key
+from services.journey.store.people import Person
+from services.journey.store.read import KnownJourney, Reading
+from services.journey.store.refolding import Derive, key_of
+from services.journey.store.resolving import Resolving
+from services.shared.config import Settings
+from services.shared.db import Database
+from services.shared.http import Problem
+
+FIRST_IDENTITIES = 100
+"""How many identities a person's answer lists itself."""
+Answer = dict[str, Any]
+Row = TypeVar("Row")
+
+
+class Page(NamedTuple):
+    """Rows of a list, and the place to go on from; None: that was all."""
+
+    rows: Sequence[Mapping[str, Any]]
+    next_cursor: str | None
+
+
+class Questions:
+    """Everything that can be asked, at one moment. Problem 404 says what there isn't."""
+
+    def __init__(
+        self, settings: Settings, database: Database, tx: Connection, rules: FoldRules, derive: Derive, now_us: int
+    ) -> None:
+        self._rules, self._derive, self._now_us = rules, derive, now_us
+        self._reading = Reading(database, tx, settings.partitions)
+        self._resolving = Resolving(database, tx, settings.shared_handle_customers)
+
+    # -- people -------------------------------------------------------------------------------------------------------------
+
+    def person(self, wanted: Wanted, at_us: int) -> Answer:
+        person = self._person(wanted, at_us)
+        names = sorted(self._resolving.names_of(person.root, at_us), key=rank_key)
+        answer = answers.person(person, self._described(person.root), names[:FIRST_IDENTITIES], len(names), self._now_us)
+        return answer | {"identified": not self._resolving.name(person.root).startswith(("order:", "case:"))}
+
+    def identities(self, wanted: Wanted, at_us: int, after: str | None, limit: int) -> Page:
+        """The highest rank first, then by their bytes."""
+        person = self._person(wanted, at_us)
+        names = {**self._resolving.shared_by(person.root), **self._resolving.names_of(person.root, at_us)}
+        start = rank_key(after) if after is not None else (-1, "")
+        listed = sorted((name for name in names if rank_key(name) > start), key=rank_key)
+        rows = [self._identity(name, names[name], at_us) for name in listed[:limit]]
+        return Page(rows, asked.cursor((listed[limit - 1],)) if len(listed) > limit else None)
+
+    def touchpoints(self, wanted: Wanted, at_us: int, before: Key | None, limit: int) -> Page:
+        """The newest first."""
+        person = self._person(wanted, at_us)
+        found = self._reading.newest(person.root, before, limit + 1)
+        page, more = found[:limit], len(found) > limit
+        told = [(self._derive(body), body) for _, body in page]
+        facts = self._reading.facts(person.root)
+        stages = self._stages(person.root, [derived for derived, _ in told], facts)
+        ends = sorted((fact for fact in facts if isinstance(fact, Ended)), key=lambda end: end.at_us)
+        rows = [
+            answers.touchpoint(derived, body, stage, _journey_id(ends, derived))
+            for (derived, body), stage in zip(told, stages, strict=True)
+        ]
+        return Page(rows, asked.cursor(page[-1][0]) if more else None)
+
+    def _person(self, wanted: Wanted, at_us: int) -> Person:
+        if wanted.namespace == PERSON_ID:
+            identity = self._reading.root_of_person_id(wanted.value)
+            present = self._reading.person(identity) if identity is not None else None
+            if present is not None:
+                return present
+        else:
+            identity = self._resolving.find(wanted.name)
+        person = self._owner(identity, at_us) if identity is not None else None
+        if person is None:
+            raise Problem(404, "unknown_person", "no touchpoint belongs to somebody of this name", {"identity": wanted.name})
+        return person
+
+    def _owner(self, identity: int, at_us: int) -> Person | None:
+        """The person that an identity resolves to; where a root has no touchpoint of its own, whom the root resolves to."""
+        while (root := self._resolving.root(identity, at_us)) != identity:
+            if (person := self._reading.person(root)) is not None:
+                return person
+            identity = root
+        return self._reading.person(identity)
+
+    def _described(self, root: int) -> Description:
+        return describe(self._reading.facts(root))
+
+    def _identity(self, name: str, identity: int, at_us: int) -> Answer:
+        owned = self._resolving.owned(identity, at_us)
+        return answers.identity(name, owned, self._resolving.name(owned.company) if owned.company is not None else None)
+
+    def _stages(self, root: int, newest_first: Sequence[Derived], facts: Sequence[Fact]) -> list[Stage | None]:
+        """The stage each of these counts in. Days list their touchpoints in order, so the place of the oldest in its day gives all."""
+        days = {fact.day: fact for fact in facts if isinstance(fact, Day)}
+        stages: list[Stage | None] = []
+        counted: dict[str, int] = {}
+        for derived in reversed(newest_first):
+            name = day_text(self._rules.calendar.day(derived.time_us))
+            if name not in days:
+                stages.append(derived.stage)
+                continue
+            if not counted:
+                counted[name] = self._before(root, days[name].at_us, derived)
+            place = counted.get(name, 0)
+            counted[name] = place + 1
+            stages.append(days[name].items[place].stage)
+        return stages[::-1]
+
+    def _before(self, root: int, from_us: int, derived: Derived) -> int:
+        """How many of a person's touchpoints from a time on come before one of them."""
+        bodies = self._reading.of_owner(root, from_us, derived.time_us + 1)
+        return sum(key_of(self._derive(body)) < key_of(derived) for body in bodies)
+
+    # -- journeys and cases -------------------------------------------------------------------------------------------------
+
+    def journeys(self, given: Mapping[str, str], limit: int) -> Page:
+        """The last started first."""
+        filters = asked.journey_filters(given, self._now_us, self._rules.timeout_us)
+        found = self._reading.journeys(filters, asked.after(given, tuple[int, str]), limit + 1)
+        rows = [answers.journey_row(row, self._now_us, self._rules.timeout_us) for row in found[:limit]]
+        last = found[limit - 1] if len(found) > limit else None
+        return Page(rows, asked.cursor((last.started_us, last.id)) if last is not None else None)
+
+    def journey(self, id: str) -> Answer:
+        """A journey by its present id or a former one."""
+        known = self._reading.journey(_uuid_text(id))
+        found = self._present_journey(known) if known is not None else None
+        if found is None:
+            raise Problem(404, "unknown_journey", "there is no journey of this id; GET /v1/journeys lists them", {"id": id})
+        person, journey = found
+        return {"person_id": person.person_id, **answers.journey(journey, self._now_us)}
+
+    def _present_journey(self, known: KnownJourney) -> tuple[Person, Journey] | None:
+        """The journey itself, or, where it is gone, the one that holds its first touchpoint now."""
+        places = self._reading.whereabouts(known.source, known.first_id) if known.gone else [(known.root, known.started_us)]
+        for root, at_us in places:
+            person, journeys = self._reading.person(root), self._described(root).journeys
+            index = journey_at([journey.ended for journey in journeys], at_us)
+            if person is not None and index is not None:
+                return person, journeys[index]
+        return None
+
+    def cases(self, given: Mapping[str, str], limit: int) -> Page:
+        """The last opened first."""
+        found = self._reading.cases(asked.case_filters(given), asked.after(given, tuple[int, str, str]), limit + 1)
+        last = found[limit - 1].fact if len(found) > limit else None
+        rows = [answers.case_row(row) for row in found[:limit]]
+        return Page(rows, asked.cursor((last.at_us, last.system, last.case_id)) if last is not None else None)
+
+
+def _journey_id(ends: Sequence[Ended], derived: Derived) -> str | None:
+    index = journey_at(ends, derived.time_us)
+    return ends[index].cohort.id if index is not None else None
+
+
+def _uuid_text(text: str) -> str:
+    """The usual form of a UUID; "" for what is none."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return ""
