@@ -115,5 +115,6 @@ def test_the_stage_table_is_what_the_model_counts(
         | {"n": row["time_in_stage"]["n"], "mean_s": row["time_in_stage"]["mean_s"]}  # type: ignore[index]
         for row in rows
     ]
-    table = stage_table(people, start * DAY_US, (start + length) * DAY_US, as_of, which, unit, TIMEOUT_US)
+    of_these = which if unit == "journey" else "all"  # a person's whole history is neither new nor returning
+    table = stage_table(people, start * DAY_US, (start + length) * DAY_US, as_of, of_these, unit, TIMEOUT_US)
     assert (journeys, found) == expected(table)
