@@ -16,6 +16,10 @@ STARTS = 20
 """How often a process that ends at once, because the bus or the database is away, is started again."""
 
 
+class Ended(Exception):
+    """A process of ours did not come up; the text is the end of its output."""
+
+
 class Process:
     """One `waypost` command on a port that it keeps over restarts. Its output is in `log`."""
 
@@ -33,15 +37,18 @@ class Process:
         return self._server.pid is not None
 
     def start(self) -> None:
-        """Start it and return once it answers. Raises PartMissing with the end of its output if it ends before."""
-        self._server.start()
+        """Start it and return once it answers. Raises Ended if it ends before."""
+        try:
+            self._server.start()
+        except PartMissing as error:
+            raise Ended(str(error)) from None
 
     def start_again(self) -> None:
         """Start it as the restart policy of an engine does: what ends at once, as the bus or the database is away, is started anew."""
         for _ in range(STARTS - 1):
             try:
                 self.start()
-            except PartMissing:
+            except Ended:
                 continue
             return
         self.start()
