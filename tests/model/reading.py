@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.model import Touchpoint, order_of
-from tests.model.identity import Identities, anchor_of, persons
+from tests.model.identity import anchor_of, persons
 
 RANKS = ["customer_id", "email", "phone", "", "anonymous_id", "device_id", "order", "case"]
 ACTIONS = [
@@ -76,28 +75,24 @@ def histories(touchpoints: Iterable[Touchpoint], shared_over: int) -> dict[str, 
     bytes decide between copies of one moment). But a touchpoint that came under several anchors happened once, so only one copy
     has effects on an order or case: the person's own, else the one received first. The rest has `amends` False.
     """
-    everything = list(touchpoints)
-    identities = Identities(everything, shared_over)
-    known: defaultdict[str, set[str]] = defaultdict(set)
-    for touchpoint in identities.stored:
-        known[identities.root(touchpoint)] |= things(touchpoint)
-    people = persons(everything, shared_over)
-    return {root: sorted([*own, *of_others(root, known[root], people)], key=place) for root, own in people.items()}
+    people = persons(touchpoints, shared_over)
+    return {root: sorted([*own, *of_others(root, people)], key=place) for root, own in people.items()}
 
 
 def place(touchpoint: Touchpoint) -> tuple[object, ...]:
     return *order_of(touchpoint), anchor_of(touchpoint)
 
 
-def of_others(root: str, known: set[str], people: dict[str, list[Touchpoint]]) -> list[Touchpoint]:
-    """The touchpoints of others about these things."""
+def of_others(root: str, people: dict[str, list[Touchpoint]]) -> list[Touchpoint]:
+    """The touchpoints of others about the orders and cases of this person's touchpoints."""
+    known = {thing for touchpoint in people[root] for thing in things(touchpoint)}
     taken = {(touchpoint["source"], touchpoint["id"]) for touchpoint in people[root]}
     theirs = [touchpoint for other, history in people.items() if other != root for touchpoint in history]
-    met = [touchpoint for touchpoint in theirs if things(touchpoint) & known]
     found = []
-    for touchpoint in sorted(met, key=lambda touchpoint: (touchpoint["received_us"], touchpoint["digest"])):
+    for touchpoint in sorted(theirs, key=lambda touchpoint: (touchpoint["received_us"], touchpoint["digest"])):
         pair = touchpoint["source"], touchpoint["id"]
-        found.append(touchpoint | {"own": False, "amends": pair not in taken})
+        if things(touchpoint) & known:
+            found.append(touchpoint | {"own": False, "amends": pair not in taken})
         taken.add(pair)
     return found
 

@@ -47,6 +47,7 @@ class Fold:
         self.openings: dict[int, bytes] = {}
         self.month = month
         self._stated_day: Day | None = None
+        self._elsewhere: set[str] = set()
         self._person_id, self._rules = person_id, rules
         self._ended_month = rules.calendar.month(state.last_us) if state.journey is not None else None
         if reopened:
@@ -54,15 +55,9 @@ class Fold:
                 if carried is not None:
                     self._put(carried)
 
-    def advance(self, touchpoint: Derived, *, own: bool = True) -> None:
-        """Take the next touchpoint. One that is not the person's own only counts in the order or case that it is about."""
-        day = self._rules.calendar.day(touchpoint.time_us)
-        month = month_of_day(day)
-        if month != self.month:
-            self.open_month(month)
-        if not own:
-            self._foreign(touchpoint)
-            return
+    def advance(self, touchpoint: Derived) -> None:
+        """Take the person's next touchpoint."""
+        day = self._enter(touchpoint)
         state = self.state
         if state.day is None or state.day.day != day_text(day):
             state.day = Day(day=day_text(day), at_us=touchpoint.time_us, items=[])
@@ -74,6 +69,25 @@ class Fold:
         self._count_in_person(touchpoint, own_stage)
         self._note(touchpoint, own_stage, stage, is_open)
         self._about(touchpoint, self._reached(stage))
+
+    def meet(self, touchpoint: Derived, *, amends: bool = True) -> bool:
+        """Somebody else's next touchpoint on an order or case that the person has touchpoints about; whether it counts here.
+
+        Before the person's first one it makes the thing somebody else's, after it it amends the person's thing, if it is that;
+        a copy of a touchpoint that counts already does not amend.
+        """
+        state = self.state
+        order_key, case_key = order_key_of(touchpoint), case_key_of(touchpoint)
+        self._elsewhere |= {order_key, case_key} - state.orders.keys() - state.cases.keys()
+        order, case = state.orders.get(order_key), state.cases.get(case_key)
+        if not amends or (order is None and case is None):
+            return False
+        self._enter(touchpoint)
+        if order is not None:
+            state.orders[order_key] = self._put_order(orders.amended(order, touchpoint))
+        if case is not None:
+            state.cases[case_key] = self._put_case(cases.continued(case, touchpoint, own=False))
+        return True
 
     def finish(self) -> None:
         """State what is known of the journey that the newest touchpoint left open: when it will be over."""
@@ -205,9 +219,7 @@ class Fold:
             return INDEX[touchpoint.stage]
         if not touchpoint.placed_order or touchpoint.order is None:
             return -1
-        before_us = orders.previous_standing_us(
-            self.state.orders.values(), f"order/{touchpoint.system}/{touchpoint.order.order_id}"
-        )
+        before_us = orders.previous_standing_us(self.state.orders.values(), order_key_of(touchpoint))
         return INDEX["purchase"] if before_us is None else INDEX["loyalty"]
 
     def _reached(self, stage: int) -> Stage:
@@ -273,27 +285,16 @@ class Fold:
         """The order, case and survey that a touchpoint of the person's own is about."""
         if touchpoint.order is not None:
             self._order(touchpoint)
-        case = self._case(touchpoint, stage, own=True) if touchpoint.case is not None else None
+        case = self._case(touchpoint, stage) if touchpoint.case is not None else None
         if touchpoint.survey is not None:
             if case is None and touchpoint.survey.case_id is not None:
                 case = self.state.cases.get(f"case/{touchpoint.system}/{touchpoint.survey.case_id}")
             self._put(surveys.survey_fact(touchpoint, case.stage if case else stage, case.topic if case else None))
 
-    def _foreign(self, touchpoint: Derived) -> None:
-        """Somebody else's touchpoint on an order or case: if it came first, the thing is theirs, else it goes on here."""
-        state = self.state
-        if touchpoint.order is not None:
-            key = f"order/{touchpoint.system}/{touchpoint.order.order_id}"
-            order = state.orders.setdefault(key, None)
-            if order is not None:
-                state.orders[key] = self._put_order(orders.amended(order, touchpoint))
-        if touchpoint.case is not None:
-            self._case(touchpoint, "awareness", own=False)
-
     def _order(self, touchpoint: Derived) -> None:
-        state = self.state
-        assert touchpoint.order is not None
-        key = f"order/{touchpoint.system}/{touchpoint.order.order_id}"
+        state, key = self.state, order_key_of(touchpoint)
+        if key not in state.orders and key in self._elsewhere:
+            state.orders[key] = None
         if key in state.orders:
             known = state.orders[key]
             if known is not None:
@@ -306,20 +307,18 @@ class Fold:
             orders.placed(touchpoint, stage, previous_us, state.marketing_channel, state.campaign, cohort)
         )
 
-    def _case(self, touchpoint: Derived, stage: Stage, *, own: bool) -> CaseFact | None:
-        state = self.state
-        assert touchpoint.case is not None
-        key = f"case/{touchpoint.system}/{touchpoint.case.case_id}"
-        known = state.cases.get(key)
-        if known is not None:
-            case: CaseFact | None = cases.continued(known, touchpoint, own=own)
-        elif own and key not in state.cases:
-            case = cases.opened(touchpoint, stage)
-        else:
-            case = None
-        state.cases[key] = case
-        if case is not None:
-            self._put(case)
+    def _case(self, touchpoint: Derived, stage: Stage) -> CaseFact | None:
+        state, key = self.state, case_key_of(touchpoint)
+        if key not in state.cases and key in self._elsewhere:
+            state.cases[key] = None
+        if key not in state.cases:
+            state.cases[key] = self._put_case(cases.opened(touchpoint, stage))
+        elif (known := state.cases[key]) is not None:
+            state.cases[key] = self._put_case(cases.continued(known, touchpoint, own=True))
+        return state.cases[key]
+
+    def _put_case(self, case: CaseFact) -> CaseFact:
+        self._put(case)
         return case
 
     def _put_order(self, order: OrderFact) -> OrderFact:
@@ -327,6 +326,14 @@ class Fold:
         return order
 
     # -- months -------------------------------------------------------------------------------------------------------------
+
+    def _enter(self, touchpoint: Derived) -> int:
+        """Come to a touchpoint's day, and to its month if that is a new one; returns the day."""
+        day = self._rules.calendar.day(touchpoint.time_us)
+        month = month_of_day(day)
+        if month != self.month:
+            self.open_month(month)
+        return day
 
     def open_month(self, month: int) -> None:
         """Enter a month: what belongs to the one before is over."""
@@ -342,3 +349,13 @@ class Fold:
         """The same for a fact whose first effect is now."""
         assert self.month is not None
         self.facts[self.month, fact.key] = fact
+
+
+def order_key_of(touchpoint: Derived) -> str:
+    """The key of the order that a touchpoint is about, "" without one."""
+    return f"order/{touchpoint.system}/{touchpoint.order.order_id}" if touchpoint.order is not None else ""
+
+
+def case_key_of(touchpoint: Derived) -> str:
+    """The key of the case that a touchpoint is a part of, "" without one."""
+    return f"case/{touchpoint.system}/{touchpoint.case.case_id}" if touchpoint.case is not None else ""

@@ -6,7 +6,7 @@ where a kept state may be met, and, for those that did not meet it, the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from services.journey.domain.state import Key, State, decode_state, encode_state
 from services.journey.store.identities import BEGINNING_US, END_US
 from services.journey.store.outcome import Folded, Outcome
 from services.journey.store.people import Facts, Month, People, Person, decode
-from services.journey.store.touchpoints import Span, Touchpoints
+from services.journey.store.touchpoints import OfOthers, Span, Touchpoints
 
 Derive = Callable[[bytes], Derived]
 NO_KEY = Key(BEGINNING_US, 0, 0, "", "")
@@ -34,11 +34,19 @@ class Task(NamedTuple):
     touchpoints: int
 
 
+class Other(NamedTuple):
+    """Somebody else's touchpoint on a person's order or case; `amends`: it is no copy of one that counts already."""
+
+    derived: Derived
+    amends: bool
+
+
 class _Refold:
     """One person's fold on its way. `earlier` and `rebuilt` are the kept months before the fold began and from there on."""
 
     def __init__(self, task: Task, kept: Sequence[Month], rules: FoldRules) -> None:
         calendar, person = rules.calendar, task.person
+        self._calendar = calendar
         first = FIRST_MONTH if person.suspected_bot else calendar.month(task.from_us)
         self.earlier = [month for month in kept if month.month < first]
         self.rebuilt = [month for month in kept if month.month >= first]
@@ -52,15 +60,9 @@ class _Refold:
         self.fold = Fold(UUID(person.person_id), rules, state, before, reopened=True)
         self.last: Key | None = None
 
-    def advance(self, own: Sequence[Derived], others: Sequence[Derived]) -> None:
+    def advance(self, own: Sequence[Derived], others: Sequence[Other]) -> None:
         """Take touchpoints of the person, and of others on the person's orders and cases."""
-        mine = {(derived.source, derived.id) for derived in own}
-        stream = [(key_of(derived), True, derived) for derived in own]
-        stream += [(key_of(derived), False, derived) for derived in others if (derived.source, derived.id) not in mine]
-        stream.sort(key=lambda entry: entry[0])
-        for _, is_own, derived in stream:
-            self.fold.advance(derived, own=is_own)
-        self.last = max((key_of(derived) for derived in own), default=self.last)
+        self.last = advance(self.fold, own, others) or self.last
 
     def meets(self) -> bool:
         """Whether the fold has come to the state that is kept for the month after the changes."""
@@ -88,6 +90,11 @@ class _Refold:
         restored = {month.month: {key: raw for key, raw in decode(month.facts).items() if key in open_keys} for month in rebuilt}
         return self._outcome(Outcome(self.person), rebuilt, restored)
 
+    def from_month_before(self) -> Task:
+        """Nothing is left since the fold began: what the person was when the month before ended has to be found out anew."""
+        from_us = self._calendar.month_start_us(self.earlier[-1].month)
+        return Task(self.person, from_us, END_US, self.person.touchpoints)
+
     def ended(self, last: Key) -> Folded:
         """The person after the newest touchpoint, `last`."""
         self.fold.finish()
@@ -108,6 +115,21 @@ class _Refold:
                 kept = decode(early.facts)
                 outcome.month(early, early.month, early.opening, kept, outcome.laid_over(kept, facts))
         return outcome.folded()
+
+
+def advance(fold: Fold, own: Iterable[Derived], others: Iterable[Other]) -> Key | None:
+    """Take all these in their order (of two copies of one moment the one with the lesser anchor first); the place of the last that counts."""
+    stream: list[tuple[Key, str, Derived, Other | None]] = [(key_of(derived), derived.anchor, derived, None) for derived in own]
+    stream += [(key_of(other.derived), other.derived.anchor, other.derived, other) for other in others]
+    stream.sort(key=lambda entry: entry[:2])
+    last = None
+    for key, _, derived, other in stream:
+        if other is None:
+            fold.advance(derived)
+        elif not fold.meet(derived, amends=other.amends):
+            continue
+        last = key
+    return last
 
 
 class Refolding:
@@ -137,7 +159,8 @@ class Refolding:
             else:
                 unmet.append(refold)
         self._feed(tx, [(refold, refold.middle_us, END_US) for refold in unmet if refold.meeting is not None])
-        return folded + [refold.ended(refold.last or self._last_before(tx, refold)) for refold in unmet]
+        folded += [refold.ended(refold.last) for refold in unmet if refold.last is not None]
+        return folded + self.fold(tx, [refold.from_month_before() for refold in unmet if refold.last is None])
 
     def _feed(self, tx: Connection, spans: Sequence[tuple[_Refold, int, int]]) -> None:
         """Advance each over its touchpoints in [from, to)."""
@@ -145,30 +168,29 @@ class Refolding:
             return
         own_bodies = self._touchpoints.of_owners(tx, [Span(refold.person.root, *span) for refold, *span in spans])
         own = {root: [self._derive(body) for body in bodies] for root, bodies in own_bodies.items()}
-        things = {
-            refold.person.root: refold.things().union(*(_things(derived) for derived in own.get(refold.person.root, ())))
-            for refold, *_ in spans
-        }
-        others = self._touchpoints.of_others(
-            tx, [(Span(refold.person.root, *span), things[refold.person.root]) for refold, *span in spans]
-        )
-        for refold, *_ in spans:
+        wanted: list[tuple[Span, Collection[str]]] = []
+        for refold, from_us, to_us in spans:
+            root, known = refold.person.root, refold.things()
+            wanted.append((Span(root, from_us, to_us), known))
+            wanted.append((Span(root, BEGINNING_US, to_us), things_of(own.get(root, ())) - known))
+        others = self._touchpoints.of_others(tx, wanted)
+        for refold, from_us, _ in spans:
             root = refold.person.root
-            refold.advance(own.get(root, []), [self._derive(body) for body in others.get(root, [])])
+            refold.advance(own.get(root, ()), [self._other(one, from_us) for one in others.get(root, ())])
 
-    def _last_before(self, tx: Connection, refold: _Refold) -> Key:
-        """The newest touchpoint of a person of whom none is left since the fold began."""
-        root = refold.person.root
-        bodies = self._touchpoints.of_owners(tx, [Span(root, BEGINNING_US, refold.from_us)])
-        return max((key_of(self._derive(body)) for body in bodies.get(root, [])), default=NO_KEY)
+    def _other(self, one: OfOthers, from_us: int) -> Other:
+        """What came before the fold began only tells whose a thing is that is new to the person since."""
+        derived = self._derive(one.body)
+        return Other(derived, one.amends and derived.time_us >= from_us)
 
 
 def key_of(derived: Derived) -> Key:
     return Key(derived.time_us, derived.original_us, derived.case_rank, derived.source, derived.id)
 
 
-def _things(derived: Derived) -> set[str]:
-    return {name for name in derived.identities if name.startswith(("order:", "case:"))}
+def things_of(touchpoints: Iterable[Derived]) -> set[str]:
+    """The orders and cases, as identities, that touchpoints name."""
+    return {name for derived in touchpoints for name in derived.identities if name.startswith(("order:", "case:"))}
 
 
 def _set_aside(task: Task, kept: Sequence[Month]) -> Folded:

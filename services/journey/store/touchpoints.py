@@ -66,6 +66,14 @@ class Span(NamedTuple):
     to_us: int
 
 
+class OfOthers(NamedTuple):
+    """Somebody else's touchpoint on an order or case. A touchpoint happens once: where there are copies under several people, it
+    amends through the person's own, else through the copy that takes precedence."""
+
+    body: bytes
+    amends: bool
+
+
 def precedence(received_us: int, body: bytes) -> tuple[int, bytes]:
     """Of several copies of a touchpoint the one where this is least counts."""
     return received_us, hashlib.sha256(body).digest()
@@ -181,19 +189,46 @@ class Touchpoints:
                 bodies.setdefault(span.owner, []).extend(self._one_of_each(tx, span, copied[span.owner]))
         return bodies
 
-    def of_others(self, tx: Connection, wanted: Sequence[tuple[Span, Collection[str]]]) -> dict[int, list[bytes]]:
-        """The bodies of other people's touchpoints, within each person's span, on the orders and cases (as identities) given; by person."""
+    def of_others(self, tx: Connection, wanted: Sequence[tuple[Span, Collection[str]]]) -> dict[int, list[OfOthers]]:
+        """Other people's touchpoints, within each person's spans, on the orders and cases (as identities) given; by person, in no order.
+
+        Of somebody's copies of one touchpoint only the one that counts there.
+        """
         rows = self._db.execute(
             tx,
-            "SELECT DISTINCT k.owner, p.source, p.id, p.anchor_id, p.body FROM {k} JOIN identity i ON i.name = k.thing "
+            "SELECT DISTINCT k.owner, p.source, p.id, p.anchor_id, p.has_copies, p.body FROM {k} JOIN identity i ON i.name = k.thing "
             "JOIN membership m ON m.identity_id = i.id JOIN touchpoint p ON p.set_id = m.set_id "
             "WHERE p.owner_id <> k.owner AND p.time_us >= k.from_us AND p.time_us < k.to_us",
             k=Keys({**_SPAN, "thing": "text"}, [(*span, thing) for span, things in wanted for thing in things]),
         )
-        bodies: dict[int, list[bytes]] = {}
-        for row in rows:
-            bodies.setdefault(row[0], []).append(bytes(row[4]))
-        return bodies
+        copies = self._ranked_copies(tx, {(row[1], row[2]) for row in rows if row[4]})
+        found: dict[int, list[OfOthers]] = {}
+        for person, source, id, anchor, has_copies, body in rows:
+            of_others = OfOthers(bytes(body), True)
+            if has_copies:
+                ranked = copies[source, id]
+                owner = next(owner for owner, of_anchor in ranked if of_anchor == anchor)
+                if next(of_anchor for of_owner, of_anchor in ranked if of_owner == owner) != anchor:
+                    continue
+                is_first = ranked[0][1] == anchor and all(of_owner != person for of_owner, _ in ranked)
+                of_others = OfOthers(bytes(body), is_first)
+            found.setdefault(person, []).append(of_others)
+        return found
+
+    def _ranked_copies(self, tx: Connection, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[tuple[int, int]]]:
+        """Per (source, id) the (owner, anchor) of all copies, the one that takes precedence first."""
+        if not ids:
+            return {}
+        rows = self._db.execute(
+            tx,
+            "SELECT p.source, p.id, p.received_us, p.body, p.owner_id, p.anchor_id FROM {k} "
+            "JOIN touchpoint p ON p.source = k.source AND p.id = k.id",
+            k=Keys({"source": "text", "id": "text"}, sorted(ids)),
+        )
+        ranked: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for source, id, _, _, owner, anchor in sorted(rows, key=lambda row: precedence(row[2], bytes(row[3]))):
+            ranked.setdefault((source, id), []).append((owner, anchor))
+        return ranked
 
     def owners_of_things(self, tx: Connection, handles: Collection[int]) -> dict[int, tuple[set[int], int]]:
         """For orders and cases (by identity): the owners of the touchpoints about them, and the time of the first of these."""

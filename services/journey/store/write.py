@@ -139,12 +139,7 @@ class Writer:
     def _mark_copies(self, tx: Connection, twice: Collection[tuple[str, str]], affected: dict[int, Affected]) -> None:
         """Whoever owns a copy is folded anew from the earliest copy on: another may count now."""
         self._touchpoints.mark_copies(tx, twice)
-        copies = self._touchpoints.copies(tx, twice)
-        for kept in copies:
-            if kept.owner != NOBODY_YET:
-                for other in copies:
-                    if (other.source, other.id) == (kept.source, kept.id):
-                        affected.setdefault(kept.owner, Affected()).touch(other.time_us)
+        self._touch_copies(tx, twice, (), affected)
 
     # -- who owns what ------------------------------------------------------------------------------------------------------
 
@@ -161,20 +156,22 @@ class Writer:
             affected.setdefault(owner, Affected()).touch(kept.time_us)
             if kept.owner != NOBODY_YET:
                 affected.setdefault(kept.owner, Affected()).touch(kept.time_us)
-        copied = {(kept.source, kept.id) for kept, _ in moved.values()}
-        self._touch_copies(tx, copied, affected)
-        self._touch_things(tx, {kept.set_id for kept, _ in moved.values()}, affected)
+        displaced = [kept for kept, _ in moved.values()]
+        self._touch_copies(tx, {(kept.source, kept.id) for kept in displaced}, displaced, affected)
 
-    def _touch_copies(self, tx: Connection, ids: Collection[tuple[str, str]], affected: dict[int, Affected]) -> None:
-        """Where a moved touchpoint has copies, the times of all of them may matter to its old and new owners."""
-        times: dict[tuple[str, str], list[Kept]] = {}
-        for kept in self._touchpoints.copies(tx, ids):
-            times.setdefault((kept.source, kept.id), []).append(kept)
-        for copies in times.values():
-            if len(copies) > 1:
-                for kept in copies:
-                    for other in copies:
-                        affected.setdefault(kept.owner, Affected()).touch(other.time_us)
+    def _touch_copies(
+        self, tx: Connection, ids: Collection[tuple[str, str]], displaced: Sequence[Kept], affected: dict[int, Affected]
+    ) -> None:
+        """Another copy of these touchpoints may count now, for whoever owns one or owned a displaced one, and on their orders and cases."""
+        copies = self._touchpoints.copies(tx, ids)
+        times: dict[tuple[str, str], set[int]] = {}
+        for kept in copies:
+            times.setdefault((kept.source, kept.id), set()).add(kept.time_us)
+        for kept in (*copies, *displaced):
+            if kept.owner != NOBODY_YET:
+                for time_us in times[kept.source, kept.id]:
+                    affected.setdefault(kept.owner, Affected()).touch(time_us)
+        self._touch_things(tx, {kept.set_id for kept in copies}, affected)
 
     def _meet_on_things(self, tx: Connection, ownership: Ownership, new: Sequence[New], affected: dict[int, Affected]) -> None:
         """Orders and cases with touchpoints of several people: all of them are folded anew, from the first touchpoint about it."""
