@@ -108,6 +108,18 @@ class Database:
             for row in rows:
                 copy.write_row(row)
 
+    def delete(self, tx: Connection, table: Table, keys: Keys, where: str = "") -> None:
+        """Delete the rows that have these keys (and fulfil `where`), each found by its key."""
+        if not keys.rows:
+            return
+        condition = f" AND {where}" if where else ""
+        if self.is_postgres:
+            same = " AND ".join(f"{table.name}.{column} = k.{column}" for column in keys.columns)
+            self._run(tx, f"DELETE FROM {table.name} USING {{k}} WHERE {same}{condition}", None, {"k": keys})
+        else:
+            same = " AND ".join(f"{column} = ?" for column in keys.columns)
+            tx.exec_driver_sql(f"DELETE FROM {table.name} WHERE {same}{condition}", [tuple(row) for row in keys.rows])
+
     def ping(self) -> None:
         """Return if the database answers; raises Unavailable if not."""
         with _translated(), self.engine.connect() as tx:
