@@ -85,14 +85,14 @@ class Answers:
 
     def stages(self, question: CohortQuestion) -> tuple[int, list[Row]]:
         """How many journeys there are in the cohort, and the rows of the stage table."""
-        totals, counts = self._cohort("stages", ("stage", *question.by), question, with_times=True)
+        totals, counts = self._cohort("stages", ("stage", *question.by), question)
         cube = BY_NAME["stages.new"]
         sums = {dims: dict(zip(cube.measures, values, strict=False)) for dims, values in totals.items() if any(values)}
         return sum(of["started"] for of in sums.values()), stage_rows(question.by, sums, counts)
 
     def transitions(self, question: CohortQuestion) -> list[Row]:
         """Rows {from, to, *by, transitions} of the cohort."""
-        totals, _ = self._cohort("transitions", ("from", "to", *question.by), question, with_times=False)
+        totals, _ = self._cohort("transitions", ("from", "to", *question.by), question)
         return transition_rows(question.by, {dims: {"transitions": values[0]} for dims, values in totals.items()})
 
     # KPIs: by effective time
@@ -107,10 +107,10 @@ class Answers:
                 add_to(found.setdefault(period, {}), row.dims, row.values)
         if span.start <= last_day < span.end:
             cut = self._cut(cube, question.as_of_us)
-            for cell, values in cut.cells.items():
-                day = cell.effective // 24 if cube.hourly else cell.effective
-                period = cell.effective if grain == "hour" else _period(question, "d", day)
-                add_to(found.setdefault(period, {}), _pick(cube, cell.dims, names), [-value for value in values])
+            for (_, effective, _, dims), values in cut.cells.items():
+                day = effective // 24 if cube.hourly else effective
+                period = effective if grain == "hour" else _period(question, "d", day)
+                add_to(found.setdefault(period, {}), _pick(cube, dims, names), [-value for value in values])
         return found
 
     def _since(self, cube: Cube, names: tuple[str, ...], question: KpiQuestion) -> dict[int, Totals]:
@@ -122,27 +122,27 @@ class Answers:
                 for row in self._reading.by_cohort(cube, names, place):
                     add_to(totals, row.dims, row.values)
         if start <= last_day < question.span.end:
-            for cell, values in self._cut(cube, question.as_of_us).cells.items():
-                if cell.cohort < start:
-                    add_to(totals, _pick(cube, cell.dims, names), [-value for value in values])
+            for (_, _, previous, dims), values in self._cut(cube, question.as_of_us).cells.items():
+                if previous < start:
+                    add_to(totals, _pick(cube, dims, names), [-value for value in values])
         return {start: totals}
 
     # cohorts: by the day on which a journey started
 
     def _cohort(
-        self, what: Literal["stages", "transitions"], wanted: tuple[str, ...], question: CohortQuestion, with_times: bool
+        self, what: Literal["stages", "transitions"], wanted: tuple[str, ...], question: CohortQuestion
     ) -> tuple[Totals, dict[Dims, Counts]]:
         totals: Totals = {}
         packed: dict[Dims, list[tuple[bytes, int]]] = {}
         counts: dict[Dims, Counts] = {}
         for cube in (BY_NAME[name] for name in cubes_of(what, question.journeys, question.unit)):
-            names = _set_for(cube, wanted, {})
-            places = [Place(*place) for place in self._places(question)]
-            for place in places:
+            names, spread_names = _set_for(cube, wanted, {}), cube.spread_set_for(frozenset(wanted)) or ()
+            for place in self._places(question):
                 for row in self._reading.by_cohort(cube, names, place):
                     add_to(totals, _among(names, row.dims, wanted), row.values)
-                for dims, data in self._reading.histograms(cube, names, place) if with_times else ():
-                    packed.setdefault(_among(names, dims, wanted), []).append((data, place.sign))
+            for place in self._places(question, spread=True) if spread_names else ():
+                for dims, data in self._reading.histograms(cube, spread_names, place):
+                    packed.setdefault(_among(spread_names, dims, wanted), []).append((data, place.sign))
             self._cut_cohort(cube, wanted, question, totals, counts)
         for dims, signed in packed.items():
             add_counts(counts.setdefault(dims, {}), merged(signed))
@@ -152,19 +152,19 @@ class Answers:
         self, cube: Cube, wanted: tuple[str, ...], question: CohortQuestion, totals: Totals, counts: dict[Dims, Counts]
     ) -> None:
         cut = self._cut(cube, question.as_of_us)
-        for cell, values in cut.cells.items():
-            if question.span.start <= cell.cohort < question.span.end:
-                add_to(totals, _pick(cube, cell.dims, wanted), [-value for value in values])
-        for cell, later in cut.counts.items():
-            if question.span.start <= cell.cohort < question.span.end:
+        for (_, _, started, dims), values in cut.cells.items():
+            if question.span.start <= started < question.span.end:
+                add_to(totals, _pick(cube, dims, wanted), [-value for value in values])
+        for (_, _, started, dims), later in cut.counts.items():
+            if question.span.start <= started < question.span.end:
                 negative = {bucket: -count for bucket, count in later.items()}
-                add_counts(counts.setdefault(_pick(cube, cell.dims, wanted), {}), negative)
+                add_counts(counts.setdefault(_pick(cube, dims, wanted), {}), negative)
 
-    def _places(self, question: CohortQuestion) -> Iterable[Place]:
+    def _places(self, question: CohortQuestion, spread: bool = False) -> Iterable[Place]:
         """Where to read so that the sum is what is effective up to the day of as_of, of the cohorts asked for.
 
         Whole months of cohorts: everything, less what comes later. Single days: month by month up to as_of's, less what comes
-        later in that month.
+        later in that month. Histograms (`spread`) are not kept by month and month.
         """
         last_day = self._calendar.day_of(question.as_of_us)
         this_month = month_of_day(last_day)
@@ -174,9 +174,10 @@ class Answers:
             cohorts = Span(segment.low, segment.high)
             if segment.grain == "m":
                 yield Place("*m", (0,), cohorts)
-                yield Place("mm", this_month + 1, cohorts, -1)
-                if rest_of_month:
-                    yield Place("dm", rest_of_month, cohorts, -1)
+                if not spread:
+                    yield Place("mm", this_month + 1, cohorts, -1)
+                if spread or rest_of_month:
+                    yield Place("dm", last_day + 1 if spread else rest_of_month, cohorts, -1)
             else:
                 yield Place("md", range(month_of_day(segment.low), this_month + 1), cohorts)
                 if rest_of_month:

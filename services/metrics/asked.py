@@ -45,6 +45,8 @@ def kpi_question(kpi: Kpi, params: Mapping[str, str], now_us: int) -> KpiQuestio
 def cohort_question(params: Mapping[str, str], now_us: int, *, units: bool) -> CohortQuestion:
     """`from`, `to`, `by`, `as_of`, `journeys`, and `unit` where there are `units`. Raises Rejected."""
     by = _by(params, COHORT_DIMENSIONS)
+    if len(by) > 1:
+        raise Rejected("unsupported_dimensions", f"break it down by one of {', '.join(COHORT_DIMENSIONS)} at a time", "/by")
     _nothing_else(params, _COMMON | {"journeys"} | ({"unit"} if units else set()), "see /docs")
     journeys: Journeys = _one_of(params, "journeys", _JOURNEYS)
     unit: Unit = _one_of(params, "unit", _UNITS)

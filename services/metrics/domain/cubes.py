@@ -19,7 +19,8 @@ WIDTH = 8
 class Cube(NamedTuple):
     """`measures[i]` is column i of its rows. `kinds` are the facts that contribute to it. `cohort`: what the second day is.
 
-    `spread` names a measure (milliseconds) of which a histogram is kept beside the sum. `signed`: contributions may be below 0.
+    `spread` names a measure (milliseconds) of which histograms are kept, once per set of `spread_sets`. `signed`: contributions
+    may be below 0.
     """
 
     name: str
@@ -30,16 +31,24 @@ class Cube(NamedTuple):
     cohort: Literal["started", "previous"] | None = None
     hourly: bool = False
     spread: str | None = None
+    spread_sets: tuple[tuple[str, ...], ...] = ()
     signed: bool = False
 
     def set_for(self, wanted: frozenset[str]) -> tuple[str, ...] | None:
-        """The smallest dimension set that has all of `wanted`; None if there is none."""
-        fitting = [names for names in self.sets if wanted <= set(names)]
-        return min(fitting, key=len, default=None)
+        """The smallest dimension set that has all of `wanted`, the first among equals; None if there is none."""
+        return _smallest(self.sets, wanted)
+
+    def spread_set_for(self, wanted: frozenset[str]) -> tuple[str, ...] | None:
+        """The smallest set with histograms that has all of `wanted`."""
+        return _smallest(self.spread_sets, wanted)
 
     def key_of(self, names: tuple[str, ...]) -> str:
         """How rows of this cube by these dimensions are named in the store."""
         return f"{self.name}[{','.join(names)}]"
+
+
+def _smallest(sets: tuple[tuple[str, ...], ...], wanted: frozenset[str]) -> tuple[str, ...] | None:
+    return min((names for names in sets if wanted <= set(names)), key=len, default=None)
 
 
 _FIRST = ("channel", "source", "campaign", "marketing_channel")
@@ -55,6 +64,7 @@ def _stages(name: str) -> Cube:
         kinds=("day", "step", "touched", "ended"),
         cohort="started",
         spread="time_ms",
+        spread_sets=(("stage",), *(("stage", first) for first in _FIRST)),
     )
 
 
@@ -73,7 +83,7 @@ CUBES: tuple[Cube, ...] = (
     Cube(
         "touchpoints",
         dims=("stage", "channel", "type", "source"),
-        sets=(("stage", "channel"), ("type",), ("source",)),
+        sets=(("source",), ("type",), ("stage", "channel")),
         measures=("touchpoints",),
         kinds=("day",),
         hourly=True,

@@ -4,7 +4,7 @@
 | --- | --- | --- | --- |
 | h, d, m | hour, day, month | 0 | without a cohort (h: hourly ones) |
 | *m | 0 (whenever) | month | with a cohort |
-| mm, md, dm, dd | month or day | month or day | with a cohort |
+| mm, md, dm, dd | month or day | month or day | with a cohort (mm: not histograms) |
 
 The first letter is the grain of the effective time, the second that of the cohort day.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from operator import add as plus
 
 import msgspec
 
@@ -22,27 +22,12 @@ from services.metrics.domain.cubes import BY_NAME, WIDTH, Cube, Dims
 from services.metrics.domain.histogram import bucket_of
 from services.metrics.domain.measures import Contribution
 
-COHORT_GRAINS = ("*m", "mm", "md", "dm", "dd")
+RowKey = tuple[str, str, int, int, str]
+"""What a rollup row is about: cube (`Cube.key_of(set)`), grain, effective, cohort, and the values of the set as a JSON array.
+A bare tuple, as are cells: there are millions."""
 
-
-class RowKey(NamedTuple):
-    """What a rollup row is about. `cube` is `Cube.key_of(set)`, `dims` the values of that set as a JSON array."""
-
-    cube: str
-    grain: str
-    effective: int
-    cohort: int
-    dims: str
-
-
-class Cell(NamedTuple):
-    """The finest that is summed before spreading. `effective` is an hour in hourly cubes, else a day."""
-
-    cube: str
-    effective: int
-    cohort: int
-    dims: Dims
-
+Cell = tuple[str, int, int, Dims]
+"""The finest that is summed: cube, effective (an hour in hourly cubes, else a day), cohort day (0 without), dimensions."""
 
 Values = list[int]
 Counts = dict[int, int]
@@ -55,19 +40,19 @@ class Sums:
         self._calendar = calendar
         self.cells: dict[Cell, Values] = {}
         self.counts: dict[Cell, Counts] = {}
-        """Of the measure of which a histogram is kept: {bucket: count} by cell."""
+        """Of the measure of which histograms are kept: {bucket: count} by cell."""
 
     def add(self, contributions: Iterable[Contribution], sign: int = 1) -> None:
-        calendar = self._calendar
-        for cube_name, measure, at_us, cohort_day, dims, value in contributions:
-            cube = BY_NAME[cube_name]
-            effective = calendar.hour_of(at_us) if cube.hourly else calendar.day_of(at_us)
-            cell = Cell(cube_name, effective, 0 if cohort_day is None else cohort_day, dims)
-            values = self.cells.get(cell)
+        day_of, hour_of, cells = self._calendar.day_of, self._calendar.hour_of, self.cells
+        for cube, measure, at_us, cohort_day, dims, value in contributions:
+            hourly, column, spreads = _column(cube, measure)
+            effective = hour_of(at_us) if hourly else day_of(at_us)
+            cell = (cube, effective, cohort_day or 0, dims)
+            values = cells.get(cell)
             if values is None:
-                values = self.cells[cell] = [0] * WIDTH
-            values[_column(cube, measure)] += sign * value
-            if measure == cube.spread:
+                values = cells[cell] = [0] * WIDTH
+            values[column] += sign * value
+            if spreads:
                 counts = self.counts.setdefault(cell, {})
                 bucket = bucket_of(value)
                 counts[bucket] = counts.get(bucket, 0) + sign
@@ -76,20 +61,22 @@ class Sums:
         """The rows to add: all that are not zero throughout."""
         rows: dict[RowKey, Values] = {}
         for cell, values in self.cells.items():
-            for key in keys_of(cell):
-                row = rows.get(key)
-                if row is None:
-                    rows[key] = values.copy()
-                else:
-                    rows[key] = [a + b for a, b in zip(row, values, strict=True)]
+            if any(values):
+                for key in _keys(cell, _projections(cell[0], cell[3])):
+                    known = rows.get(key)
+                    if known is None:
+                        rows[key] = values.copy()
+                    else:
+                        known[:] = map(plus, known, values)
         return {key: values for key, values in rows.items() if any(values)}
 
     def histograms(self) -> dict[RowKey, Counts]:
         """The histograms to add: {bucket: count} that are not zero."""
         histograms: dict[RowKey, Counts] = {}
         for cell, counts in self.counts.items():
-            for key in keys_of(cell):
-                add_counts(histograms.setdefault(key, {}), counts)
+            for key in _keys(cell, _spread_projections(cell[0], cell[3])):
+                if key[1] != "mm":
+                    add_counts(histograms.setdefault(key, {}), counts)
         return {key: counts for key, counts in histograms.items() if counts}
 
 
@@ -103,14 +90,6 @@ def add_counts(into: Counts, counts: Counts) -> None:
             into.pop(bucket, None)
 
 
-def keys_of(cell: Cell) -> Iterator[RowKey]:
-    """Every row that a cell is part of."""
-    places = _places(cell.cube, cell.effective, cell.cohort)
-    for cube_key, dims in _projections(cell.cube, cell.dims):
-        for grain, effective, cohort in places:
-            yield RowKey(cube_key, grain, effective, cohort, dims)
-
-
 def dims_text(values: Iterable[str | None]) -> str:
     return msgspec.json.encode(list(values)).decode()
 
@@ -121,16 +100,35 @@ def dims_of(text: str) -> Dims:
     return msgspec.json.decode(text, type=tuple[str | None, ...])
 
 
+def _keys(cell: Cell, projections: tuple[tuple[str, str], ...]) -> Iterator[RowKey]:
+    """Every row that a cell is part of."""
+    places = _places(cell[0], cell[1], cell[2])
+    for cube_key, dims in projections:
+        for grain, effective, cohort in places:
+            yield (cube_key, grain, effective, cohort, dims)
+
+
 @lru_cache(maxsize=512)
-def _column(cube: Cube, measure: str) -> int:
-    return cube.measures.index(measure)
+def _column(cube_name: str, measure: str) -> tuple[bool, int, bool]:
+    cube = BY_NAME[cube_name]
+    return cube.hourly, cube.measures.index(measure), measure == cube.spread
 
 
 @lru_cache(maxsize=8192)
 def _projections(cube_name: str, dims: Dims) -> tuple[tuple[str, str], ...]:
     cube = BY_NAME[cube_name]
+    return _projected(cube, cube.sets, dims)
+
+
+@lru_cache(maxsize=8192)
+def _spread_projections(cube_name: str, dims: Dims) -> tuple[tuple[str, str], ...]:
+    cube = BY_NAME[cube_name]
+    return _projected(cube, cube.spread_sets, dims)
+
+
+def _projected(cube: Cube, sets: tuple[tuple[str, ...], ...], dims: Dims) -> tuple[tuple[str, str], ...]:
     value_of = dict(zip(cube.dims, dims, strict=True))
-    return tuple((cube.key_of(names), dims_text(value_of[name] for name in names)) for names in cube.sets)
+    return tuple((cube.key_of(names), dims_text(value_of[name] for name in names)) for names in sets)
 
 
 @lru_cache(maxsize=65536)

@@ -11,6 +11,8 @@ _PAIR = struct.Struct("<HI")
 _FIRST = struct.Struct("<H")
 _LANE_BYTES = 6
 _LANE_BITS = 8 * _LANE_BYTES
+_DENSE = 64
+"""Fewer counts are pairs however close together they are."""
 _PAIRS, _LANES = b"p", b"l"
 
 
@@ -21,7 +23,7 @@ def pack(counts: Counts) -> bytes:
     if not counts:
         return _PAIRS
     first, last = min(counts), max(counts)
-    if (last - first + 1) * _LANE_BYTES > len(counts) * _PAIR.size * 2:
+    if len(counts) < _DENSE or (last - first + 1) * _LANE_BYTES > len(counts) * _PAIR.size * 2:
         return _PAIRS + b"".join(_PAIR.pack(bucket, counts[bucket]) for bucket in sorted(counts))
     lanes = b"".join(counts.get(bucket, 0).to_bytes(_LANE_BYTES, "little") for bucket in range(first, last + 1))
     return _LANES + _FIRST.pack(first) + lanes

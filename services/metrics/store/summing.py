@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
@@ -28,11 +28,7 @@ _SAME_KEY = " AND ".join(f"t.{name} = k.{name}" for name in ROW_KEY)
 _STORED_COUNTS = (
     f"SELECT t.cube, t.grain, t.effective, t.cohort, t.dims, t.counts FROM {{k}} CROSS JOIN histogram t WHERE {_SAME_KEY}"
 )
-_EMPTIED = (
-    f"DELETE FROM rollup WHERE ({', '.join(ROW_KEY)}) IN (SELECT {', '.join(f'k.{name}' for name in ROW_KEY)} FROM {{k}}) AND "
-    + (" AND ".join(f"{name} = 0" for name in VALUES))
-)
-_GONE = f"DELETE FROM histogram WHERE ({', '.join(ROW_KEY)}) IN (SELECT {', '.join(f'k.{name}' for name in ROW_KEY)} FROM {{k}})"
+_EMPTY = " AND ".join(f"{name} = 0" for name in VALUES)
 
 FullKey = tuple[int, str, str, int, int, str, int]
 
@@ -53,25 +49,25 @@ class Summing:
             [(*_full(generation, key, partition), *values) for key, values in rows],
             _ADD,
         )
-        perhaps_empty = [_full(generation, key, partition) for key, values in rows if min(values) < 0 or key.cube in SIGNED_KEYS]
-        self._delete(tx, _EMPTIED, perhaps_empty)
+        perhaps_empty = [_full(generation, key, partition) for key, values in rows if min(values) < 0 or key[0] in SIGNED_KEYS]
+        self._database.delete(tx, ROLLUP, Keys(_KEY_TYPES, perhaps_empty), _EMPTY)
         if histograms := sums.histograms():
             self._add_histograms(tx, generation, partition, histograms)
 
     def _add_histograms(self, tx: Connection, generation: int, partition: int, histograms: Mapping[RowKey, Counts]) -> None:
         keys = sorted(histograms)
         table = Keys(_KEY_TYPES, [_full(generation, key, partition) for key in keys])
-        stored = {RowKey(*row[:5]): unpack(row[5]) for row in self._database.execute(tx, _STORED_COUNTS, k=table)}
+        stored: dict[RowKey, Counts] = {
+            (row[0], row[1], row[2], row[3], row[4]): unpack(row[5])
+            for row in self._database.execute(tx, _STORED_COUNTS, k=table)
+        }
         for key in keys:
             add_counts(stored.setdefault(key, {}), histograms[key])
         kept = [(*_full(generation, key, partition), pack(counts)) for key, counts in sorted(stored.items()) if counts]
         self._database.insert(tx, HISTOGRAM, (*ROW_KEY, "counts"), kept, _REPLACE)
-        self._delete(tx, _GONE, [_full(generation, key, partition) for key, counts in stored.items() if not counts])
-
-    def _delete(self, tx: Connection, statement: str, keys: Sequence[FullKey]) -> None:
-        if keys:
-            self._database.execute(tx, statement, k=Keys(_KEY_TYPES, keys))
+        gone = [_full(generation, key, partition) for key, counts in stored.items() if not counts]
+        self._database.delete(tx, HISTOGRAM, Keys(_KEY_TYPES, gone))
 
 
 def _full(generation: int, key: RowKey, partition: int) -> FullKey:
-    return (generation, key.cube, key.grain, key.effective, key.cohort, key.dims, partition)
+    return (generation, *key, partition)

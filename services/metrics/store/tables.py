@@ -67,7 +67,7 @@ EFFECT = Table(
     Column("person_id", Text, primary_key=True),
     Column("month", Text, primary_key=True),
     Column("key", Text, primary_key=True),
-    Index("effect_fact", "partition", "person_id", "month"),
+    Index("effect_fact", "partition", "person_id", "month", "key"),
     sqlite_with_rowid=False,
 )
 """The earlier effects of facts that take effect on several days (orders, cases)."""

@@ -32,16 +32,6 @@ _VERSIONS = (
     f"SELECT t.partition, t.person_id, t.month, t.version, t.identified FROM {{k}} CROSS JOIN person_month t WHERE {_SAME_MONTH}"
 )
 _FACTS = f"SELECT t.partition, t.person_id, t.month, t.key, t.body FROM {{k}} CROSS JOIN fact t WHERE {_SAME_MONTH}"
-_DELETE_MONTHS = (
-    "DELETE FROM person_month WHERE (partition, person_id, month) IN (SELECT k.partition, k.person_id, k.month FROM {k})"
-)
-_DELETE_FACTS = (
-    "DELETE FROM fact WHERE (partition, person_id, month, key) IN (SELECT k.partition, k.person_id, k.month, k.key FROM {k})"
-)
-_DELETE_EFFECTS = (
-    "DELETE FROM effect WHERE (partition, person_id, month) IN (SELECT DISTINCT k.partition, k.person_id, k.month FROM {k}) "
-    "AND (partition, person_id, month, key) IN (SELECT k.partition, k.person_id, k.month, k.key FROM {k})"
-)
 _PUT_MONTH = (
     "ON CONFLICT (partition, person_id, month) DO UPDATE SET version = excluded.version, identified = excluded.identified"
 )
@@ -131,16 +121,16 @@ class Taking:
         kept = [(*key, month.version, month.identified) for key, month in sorted_items(changed) if month.version is not None]
         forgotten = [key for key, month in changed.items() if month.version is None and key in before]
         self._database.insert(tx, PERSON_MONTH, (*_MONTH_TYPES, "version", "identified"), kept, _PUT_MONTH)
-        self._delete(tx, _DELETE_MONTHS, _MONTH_TYPES, forgotten)
+        self._database.delete(tx, PERSON_MONTH, Keys(_MONTH_TYPES, forgotten))
         left, came = [], []
         for key, month in sorted_items(changed):
             old = before[key].facts if key in before else {}
             left += [(*key, fact_key) for fact_key in old if old[fact_key] != month.facts.get(fact_key)]
             came += [(key, fact_key, body) for fact_key, body in sorted(month.facts.items()) if old.get(fact_key) != body]
         several = [fact for fact in left if fact[3].startswith(tuple(f"{kind}/" for kind in _SEVERAL_DAYS))]
-        self._delete(tx, _DELETE_EFFECTS, _FACT_TYPES, several)
+        self._database.delete(tx, EFFECT, Keys(_FACT_TYPES, several))
         put_again = {(*key, fact_key) for key, fact_key, _ in came}
-        self._delete(tx, _DELETE_FACTS, _FACT_TYPES, [fact for fact in left if fact not in put_again])
+        self._database.delete(tx, FACT, Keys(_FACT_TYPES, [fact for fact in left if fact not in put_again]))
         self._insert_facts(tx, came)
 
     def _insert_facts(self, tx: Connection, came: Sequence[tuple[MonthKey, str, str]]) -> None:
@@ -166,10 +156,6 @@ class Taking:
                     if body != other.facts.get(fact_key) or one.identified != other.identified:
                         sums.add(contributions(fact_of(body), one.identified, self._calendar), sign)
         return by_partition
-
-    def _delete(self, tx: Connection, sql: str, types: dict[str, str], keys: Sequence[tuple[object, ...]]) -> None:
-        if keys:
-            self._database.execute(tx, sql, k=Keys(types, keys))
 
 
 def sorted_items(months: dict[MonthKey, _Month]) -> list[tuple[MonthKey, _Month]]:
