@@ -148,7 +148,7 @@ class Bus(Protocol):
         ...
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
-        """Per partition, the offset that the next record will get."""
+        """Per partition, the offset that the next record will get, or less (Kafka's transactions take an offset for their end)."""
         ...
 
     def delete(self, topic: str) -> None:
@@ -157,7 +157,7 @@ class Bus(Protocol):
 
     def publisher(self, fence: str | None = None) -> Publisher:
         """A publisher. With `fence`, opening one of the same name anywhere shuts the earlier one out: its `publish` then fails with
-        `Unavailable` and nothing of it is seen."""
+        `Unavailable` and nothing of it is seen. A fenced publisher that has failed may go on failing until it is opened anew."""
         ...
 
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
@@ -13,21 +11,16 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from services.shared.bus import Outgoing, Position, size_of
 from services.shared.bus.kafka.acks import Call, Waiting
-from services.shared.bus.kafka.driver import PUBLISH_TIMEOUT_S, translated, unavailable
+from services.shared.bus.kafka.driver import PUBLISH_TIMEOUT_S, translated
 from services.shared.bus.kafka.publisher import Know, abandon, send_all
 from services.shared.errors import Unavailable, WaypostError
-
-log = logging.getLogger(__name__)
-
-SLICE_MS = 250
-"""How long to wait at a time, so as to notice that we are being closed."""
 
 
 class FencedPublisher:
     """A `Publisher` under a fence: everything that is queued becomes one transaction.
 
-    It keeps its producer through an outage, because a new one under the same id would shut out whoever came after us. Once
-    kafka-python has given the producer up (shut out, above all), every call fails until somebody opens another publisher.
+    After a failure every call fails until somebody opens another: this one cannot know whether it was shut out meanwhile, and
+    a new producer under its id would shut out whoever came after it. Whoever opens the next ends the transaction left behind.
     """
 
     def __init__(self, open_producer: Callable[[], Any], know: Know) -> None:
@@ -46,7 +39,6 @@ class FencedPublisher:
         self._queue: list[tuple[Call, Sequence[Outgoing]]] = []
         self._changed = threading.Condition()
         self._closed = False
-        self._ending: Any = None
         self._lost: WaypostError | None = None
         self._thread = threading.Thread(target=self._run, name="kafka-fenced-publisher", daemon=True)
         self._thread.start()
@@ -72,17 +64,21 @@ class FencedPublisher:
         wait(self._waiting.futures(), timeout_s)
         self._waiting.fail_all(Unavailable("kafka: closed before it was acknowledged"))
         self._thread.join()
-        if self._lost or self._ending:
-            abandon(self._producer)
-        else:
+        if self._lost is None:
             self._producer.close(timeout=timeout_s)
 
     def _run(self) -> None:
-        while batch := self._take():
-            if self._lost is None:
-                self._transact([(call, records) for call, records in batch if not call.future.done()])
-            else:
-                self._waiting.fail_all(self._lost)
+        try:
+            while batch := self._take():
+                if self._lost is None:
+                    self._transact([(call, records) for call, records in batch if not call.future.done()])
+                else:
+                    self._waiting.fail_all(self._lost)
+        except BaseException as error:  # a mistake of ours: it ends the thread, but nobody waits for ever
+            with self._changed:
+                self._closed = True
+            self._waiting.fail_all(Unavailable(f"kafka: the publisher broke: {error!r}"))
+            raise
 
     def _take(self) -> list[tuple[Call, Sequence[Outgoing]]]:
         with self._changed:
@@ -98,9 +94,9 @@ class FencedPublisher:
                 self._send(call, records)
             self._commit()
         except KafkaError as error:
-            for call, _ in batch:
-                self._waiting.finish(call, unavailable(error))
-            self._recover()
+            self._lost = Unavailable(f"kafka: shut out or away, open another publisher: {error}")
+            abandon(self._producer)
+            self._waiting.fail_all(self._lost)
         else:
             for call, _ in batch:
                 self._waiting.finish(call, call.outcome())
@@ -112,26 +108,7 @@ class FencedPublisher:
             self._waiting.finish(call, error)
 
     def _commit(self) -> None:
-        self._ending = self._transactions.begin_commit()
+        ending = self._transactions.begin_commit()
         self._producer._sender.wakeup()
-        deadline = time.monotonic() + PUBLISH_TIMEOUT_S
-        while not self._ending.wait(timeout_ms=SLICE_MS):
-            if time.monotonic() > deadline:
-                raise KafkaTimeoutError("the transaction was not committed in time")
-        self._ending = None
-
-    def _recover(self) -> None:
-        """See a failed transaction to its end, one way or the other, failing what is published meanwhile."""
-        while self._lost is None and not self._closed:
-            try:
-                if self._ending is None:
-                    self._ending = self._transactions.begin_abort()
-                    self._producer._sender.wakeup()
-                if self._ending.wait(timeout_ms=SLICE_MS):
-                    self._ending = None
-                    return
-            except KafkaError as error:
-                if self._ending is None or self._transactions.has_fatal_error():
-                    self._lost = Unavailable(f"kafka: shut out or given up, open another publisher: {error}")
-                self._ending = None
-            self._waiting.fail_all(self._lost or Unavailable("kafka: away, an earlier transaction is not finished"))
+        if not ending.wait(timeout_ms=PUBLISH_TIMEOUT_S * 1000):  # commit_transaction() would wait for ever
+            raise KafkaTimeoutError("the transaction was not committed in time")
