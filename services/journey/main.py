@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -23,6 +23,7 @@ from services.journey.relay import Relay
 from services.journey.store.folding import Folding
 from services.journey.store.identities import Identities
 from services.journey.store.people import People
+from services.journey.store.rebuilding import Rebuilding
 from services.journey.store.touchpoints import Touchpoints
 from services.journey.store.write import Writer, prepare
 from services.shared.bus import Bus
@@ -82,6 +83,13 @@ def writer_of(settings: Settings, database: Database, namespace: UUID) -> Writer
     read = derivation(vocabulary.load(settings.vocabulary))
     folding = Folding(people, touchpoints, fold_rules(settings), read, settings.bot_touchpoints)
     return Writer(namespace, settings.shared_handle_customers, identities, touchpoints, people, folding)
+
+
+def rebuild(settings: Settings, database: Database, bus: Bus, on_progress: Callable[[int, int], None]) -> int:
+    """Derive, own and fold all stored touchpoints anew by these settings; returns how many (see `store/rebuilding`)."""
+    writer, people = writer_of(settings, database, prepare(database)), People(database, settings.partitions)
+    read = derivation(vocabulary.load(settings.vocabulary))
+    return Rebuilding(database, people, writer, read, on_progress).rebuild(bus, settings.partitions)
 
 
 def fold_rules(settings: Settings) -> FoldRules:

@@ -2,94 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-import httpx
 import pytest
-from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 
-from schemas import tokens, topics
 from schemas.times import format_time
 from schemas.touchpoint import Accepted
-from services.journey.docs import CasesAnswer, IdentitiesAnswer, JourneyAnswer, JourneysAnswer, PersonAnswer, TouchpointsAnswer
-from services.journey.main import JourneyRoom, build
-from services.shared.bus import Outgoing, TopicSpec
-from services.shared.bus.embedded import EmbeddedBus
-from services.shared.config import Settings, load
+from services.journey.docs import CasesAnswer, IdentitiesAnswer, JourneyAnswer, JourneysAnswer, TouchpointsAnswer
 from services.shared.db import Database, sqlite_url
-from services.shared.http import Access, create_app
-from tests.builders import DAY_US, HOUR_US, START_US, body, case, order, survey, touchpoint
+from tests.builders import DAY_US, HOUR_US, START_US, case, order, survey, touchpoint
+from tests.flow.journey_room import JSON, Journey, running, settings_of
 from tests.parts.postgres import Postgres
-
-PARTITIONS = 4
-NOW_US = START_US + 120 * DAY_US
-JSON = dict[str, Any]
-
-
-class Journey:
-    """A running room, its bus, and a client; `post` publishes as ingest would."""
-
-    def __init__(self, room: JourneyRoom, bus: EmbeddedBus, app: FastAPI, registry: CollectorRegistry) -> None:
-        self.room, self.bus, self.registry = room, bus, registry
-        self._app, self._publisher = app, bus.publisher()
-        self.token = ""
-
-    def post(self, *touchpoints: Accepted) -> None:
-        """Publish touchpoints; every later question waits until they are stitched."""
-        records = [
-            Outgoing(topics.TOUCHPOINTS, (next(iter(sorted(one.identities.values())), one.id)).encode(), body(one))
-            for one in touchpoints
-        ]
-        positions = self._publisher.publish(records).result(10)
-        token = tokens.encode((topics.TOUCHPOINTS, position.partition, position.offset) for position in positions)
-        self.token = f"{self.token},{token}" if self.token else token
-
-    def ask(self, path: str, query: Mapping[str, object], headers: Mapping[str, str] | None = None) -> httpx.Response:
-        sent = {"x-waypost-after": self.token, **(headers or {})}
-        params = {name: str(value) for name, value in query.items()}
-
-        async def asked() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return await client.get(path, params=params or None, headers=sent)
-
-        return asyncio.run(asked())
-
-    def get(self, path: str, **query: object) -> Any:
-        answer = self.ask(path, query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def person(self, identity: str, **query: object) -> JSON:
-        answer = self.get(f"/v1/persons/{quote(identity, safe='')}", **query)
-        assert PersonAnswer(**answer).model_dump(by_alias=True) == answer
-        return dict(answer)
-
-    def rows(self, path: str, name: str, limit: int, **query: object) -> list[JSON]:
-        """All rows of a list, page by page."""
-        found: list[JSON] = []
-        cursor: JSON = {}
-        while True:
-            page = self.get(path, limit=limit, **query, **cursor)
-            assert len(page[name]) <= limit
-            found += page[name]
-            if page["next_cursor"] is None:
-                return found
-            assert len(page[name]) == limit
-            cursor = {"cursor": page["next_cursor"]}
-
-    def refused(self, path: str, **query: object) -> tuple[int, str]:
-        answer = self.ask(path, query)
-        assert set(answer.json()) == {"code", "message", "detail"}
-        return answer.status_code, answer.json()["code"]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -105,17 +32,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 @pytest.fixture
 def journey(tmp_path: Path, database: Database) -> Iterator[Journey]:
-    settings: Settings = load(data=tmp_path, partitions=PARTITIONS, shared_handle_customers=3)
-    with ExitStack() as stack:
-        bus = stack.enter_context(closing(EmbeddedBus(tmp_path / "bus.db")))
-        names = (topics.TOUCHPOINTS, topics.REJECTED, topics.COMMANDS, topics.JOURNEYS)
-        bus.create(TopicSpec(name, PARTITIONS, compacted=name == topics.JOURNEYS) for name in names)
-        registry = CollectorRegistry()
-        room = build(settings, database, bus, registry, lambda: NOW_US)
-        app = create_app([room.router], room.checks, registry, Access())
-        room.start()
-        stack.callback(room.stop)
-        yield Journey(room, bus, app, registry)
+    with running(settings_of(tmp_path), database) as room:
+        yield room
 
 
 def at(us: int) -> str:
