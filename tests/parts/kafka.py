@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 POM = ROOT / "tests" / "parts" / "kafka_jars" / "pom.xml"
 JARS = ROOT / ".cache" / "kafka"
 
-_PROPERTIES = """
+PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
@@ -52,7 +52,7 @@ class Kafka:
         self.ours = not self.bootstrap
         if self.ours:
             self._folder = Path(tempfile.mkdtemp(prefix="waypost-kafka-"))
-            self._server = self._install(properties or _PROPERTIES)
+            self._server = self._install(properties or PROPERTIES)
 
     def start(self) -> None:
         """Start it, with the data and on the port that it had before."""

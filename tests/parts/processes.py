@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from services.cli.client import Service
+from services.cli.client import WAIT_S, Service
 from tests.parts.server import PartMissing, Server, free_port
 
 READY = "Waypost listens on"
@@ -60,9 +60,9 @@ class Process:
         """Ask it to end, and wait until it has finished what it holds."""
         self._server.stop()
 
-    def service(self, token: str = "") -> Service:
-        """A new connection to it."""
-        return Service(self.url, token)
+    def service(self, wait_s: float = WAIT_S) -> Service:
+        """A new connection to it, whose calls go on trying for so long while it is away."""
+        return Service(self.url, wait_s=wait_s)
 
 
 def clean_environment() -> dict[str, str]:

@@ -1,0 +1,172 @@
+"""The whole flow on a real Kafka and a real PostgreSQL, with two processes of each room: the answers of the embedded form, from everybody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import msgspec
+import pytest
+
+from services.cli.demo.figures import Figures
+from services.cli.simulate.truth import tell_the_truth
+from services.cli.simulate.year import SOURCES, Year
+from tests.parts import installation
+from tests.parts.installation import KEYS, Installation, ask, requests_of, send_all, small_year
+from tests.parts.kafka import PROPERTIES, Kafka
+from tests.parts.needed import lacking
+from tests.parts.postgres import Postgres
+from tests.parts.processes import Process
+from tests.parts.server import PartMissing
+
+TOUCHPOINTS = 3000
+YEAR = {"from": "2024-01-01", "to": "2026-01-01"}
+AS_OF = "2025-06-01T00:00:00Z"
+LEFT_IN_S = 60.0
+OWN = frozenset({"id", "person_id", "journey_id", "version", "complete_to", "generation", "next_cursor"})
+"""What an installation makes up by itself."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An installation that has taken the year, and the token of it all."""
+
+    at: Installation
+    token: str
+
+
+@pytest.fixture(scope="module")
+def year() -> Year:
+    return small_year(TOUCHPOINTS)
+
+
+@pytest.fixture(scope="module")
+def alone(year: Year, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
+    with installation.embedded(tmp_path_factory.mktemp("embedded")) as at:
+        yield Sent(at, _send(at, year))
+
+
+@pytest.fixture(scope="module")
+def several(year: Year, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
+    folder = tmp_path_factory.mktemp("distributed")
+    try:
+        kafka = Kafka(PROPERTIES)
+        kafka.start()
+    except PartMissing as error:
+        lacking(str(error))
+    with closing(kafka), installation.distributed(kafka.bootstrap, postgres.new_database(), 2, folder) as at:
+        yield Sent(at, _send(at, year))
+
+
+def test_every_process_of_both_forms_gives_the_same_answers(alone: Sent, several: Sent, year: Year) -> None:
+    """Persons and journeys from each journey process, KPIs, stages and transitions from each metrics process."""
+    people = sorted({happening.root for happening in year.happenings})
+    expected = _about(people, alone.at.journeys[0], alone.token)
+    assert len(expected) == len(people)
+    for journey in several.at.journeys:
+        assert _about(people, journey, several.token) == expected
+    counted = _figures(alone.at.metrics[0], alone.token)
+    for metrics in several.at.metrics:
+        assert _figures(metrics, several.token) == counted
+
+
+def test_the_answers_are_what_the_generator_knows(alone: Sent, year: Year) -> None:
+    with closing(alone.at.metrics[0].service()) as service:
+        lines = list(Figures(service, tell_the_truth(year), year.calendar, alone.token).lines())
+    assert [line for line in lines if not line.is_right] == []
+
+
+def test_both_journeys_and_both_metrics_share_the_partitions(several: Sent) -> None:
+    for room, processes in (("journey", several.at.journeys), ("metrics", several.at.metrics)):
+        shares = _shares(room, processes, 2)
+        assert frozenset.union(*shares) == frozenset(range(6))
+        assert not frozenset.intersection(*shares)
+
+
+def test_every_check_of_every_process_finds_nothing(several: Sent) -> None:
+    for journey in several.at.journeys:
+        checked = ask(journey, "/v1/check/journey", {"sample": "all"}, several.token)
+        assert (checked["mismatches"], checked["examples"]) == (0, [])
+        assert checked["checked"] > 0
+    for metrics in several.at.metrics:
+        checked = ask(metrics, "/v1/check/metrics", None, several.token)
+        assert (checked["mismatches"], checked["examples"]) == (0, [])
+        assert checked["checked"] > 0
+
+
+def test_when_a_journey_process_is_killed_the_other_takes_over(several: Sent) -> None:
+    """Runs last: what it posts is not in the other installation."""
+    first, second = several.at.journeys
+    first.kill9()
+    tokens = ""
+    for n in range(12):  # of many persons, so of all partitions
+        body = {"id": f"after-{n}", "type": "page_viewed", "identities": {"customer_id": f"after-{n}"}}
+        with closing(several.at.ingests[n % 2].service()) as service:
+            tokens += "," + service.send(KEYS[SOURCES[0]], [msgspec.json.encode(body)]).token
+    persons = [ask(second, f"/v1/persons/customer_id:after-{n}", after=tokens) for n in range(12)]
+    assert [person["touchpoints"] for person in persons] == [1] * 12
+    day = {"from": persons[0]["journeys"][0]["started_at"][:10], "to": "2100-01-01", "grain": "none"}
+    for metrics in several.at.metrics:
+        assert [row["value"] for row in ask(metrics, "/v1/kpis/touchpoints", day, tokens)["rows"]] == [12]
+    assert _shares("journey", [second], 1) == [frozenset(range(6))]
+    first.start()
+    assert frozenset.union(*_shares("journey", [first, second], 2)) == frozenset(range(6))
+
+
+def _send(at: Installation, year: Year) -> str:
+    return send_all(at.ingests, requests_of(year, 100), lambda _, __: None)
+
+
+def _about(people: list[str], journey: Process, token: str) -> dict[str, Any]:
+    """What is told of each person, and all journeys."""
+    with closing(journey.service()) as service:
+        return {root: _common(service.get(f"/v1/persons/{quote(root)}", None, token)) for root in people}
+
+
+def _figures(metrics: Process, token: str) -> dict[str, Any]:
+    with closing(metrics.service()) as service:
+        found = {
+            f"{kpi['id']} by {by}": service.get(
+                f"/v1/kpis/{kpi['id']}", {**YEAR, "as_of": AS_OF, **({"by": by} if by else {})}, token
+            )
+            for kpi in service.get("/v1/kpis")["kpis"]
+            for by in ("", *kpi["dimensions"])
+        }
+        for journeys in ("new", "returning", "all"):
+            query = {**YEAR, "as_of": AS_OF, "journeys": journeys}
+            found[f"stages of {journeys}"] = service.get("/v1/stages", query, token)
+            found[f"transitions of {journeys}"] = service.get("/v1/transitions", query, token)
+    assert any(row["value"] for answer in found.values() for row in answer.get("rows", []))
+    common: dict[str, Any] = _common(found)
+    return common
+
+
+def _common(answer: Any) -> Any:
+    """An answer without what each installation makes up by itself; orders of equal rows don't count."""
+    if isinstance(answer, dict):
+        return {name: _common(value) for name, value in answer.items() if name not in OWN}
+    if isinstance(answer, list):
+        return [_common(value) for value in answer]
+    return answer
+
+
+def _shares(room: str, processes: list[Process] | Any, holders: int) -> list[frozenset[int]]:
+    """The partitions that each process serves, once so many have a share and all partitions are held once."""
+    give_up, shares = monotonic() + LEFT_IN_S, list[frozenset[int]]()
+    while monotonic() < give_up:
+        shares = [_share(room, process) for process in processes]
+        if sum(map(bool, shares)) == holders and sum(map(len, shares)) == len(frozenset.union(*shares)) == 6:
+            return shares
+    return shares
+
+
+def _share(room: str, process: Process) -> frozenset[int]:
+    with urlopen(f"{process.url}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    return frozenset(map(int, re.findall(rf'^waypost_{room}_lag_records{{partition="(\d+)"}}', text, re.MULTILINE)))
