@@ -102,3 +102,16 @@ def load(**overrides: object) -> Settings:
     except ValidationError as error:
         sentences = (f"{PREFIX}{'_'.join(map(str, part['loc'])).upper()}: {part['msg']}" for part in error.errors())
         raise Misconfigured("; ".join(sentences)) from None
+
+
+def table() -> str:
+    """All settings as the README shows them."""
+    rows = ["| variable | default | what it is |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, "", (), {}) else f"`{field.default}`"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())
