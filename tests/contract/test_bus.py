@@ -461,6 +461,17 @@ def test_a_member_paused_past_its_time_out_comes_back_as_one_of_the_group(place:
     reader.until(lambda: len(reader.records) == 1)
 
 
+def test_a_member_gets_its_share_however_short_its_polls_are(place: Place) -> None:
+    topic = topic_of(place)
+    for timeout_s in (0.001, 0.003, 0.01, 0.03, 0.1):
+        consumer = place.bus.consumer(name("group"), [topic])
+        deadline = time.monotonic() + PATIENCE_S
+        while not consumer.assignment():
+            assert time.monotonic() < deadline, f"polls of {timeout_s} s"
+            consumer.poll(timeout_s)
+        consumer.close()
+
+
 def test_groups_do_not_disturb_each_other(place: Place) -> None:
     topic = topic_of(place, partitions=2)
     readers = [Reader(place.bus.consumer(name("group"), [topic])) for _ in range(2)]

@@ -52,6 +52,7 @@ class Server:
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Start the command and return once it is ready. Raises PartMissing with the end of its output if it is not."""
+        _end_in_order_when_terminated()
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
@@ -99,3 +100,9 @@ class Server:
                     ready.set()
         process.wait()
         ready.set()
+
+
+def _end_in_order_when_terminated() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: by itself it would skip `atexit` and leave servers behind."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -82,6 +82,11 @@ class KafkaGroupConsumer:
             self._consumer.close(autocommit=False, timeout_ms=int(PROBE_TIMEOUT_S * 1000))
 
     def _poll(self, timeout_s: float, max_records: int) -> list[Record]:
+        coordinator = self._consumer._coordinator
+        if coordinator.rejoining:
+            # kafka-python 3.0 forgets a join that was under way when a poll timed out, if new metadata was what had caused it: the
+            # member then neither takes its assignment nor sends heartbeats, for ever. Asking again makes it see the join through.
+            coordinator.request_rejoin()
         try:
             with translated():
                 found = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
