@@ -33,14 +33,17 @@ _fact = msgspec.json.Decoder(Fact)
 
 
 class Kept(NamedTuple):
-    """All that the store keeps, with names in the place of numbers, without versions and what is gone."""
+    """All that the store keeps, with names in the place of numbers, without versions and what is gone.
+
+    `customers` are those of each handle, with how many and the only one; a shared handle's are not counted on.
+    """
 
     touchpoints: dict[tuple[str, str, str], tuple[str, bytes, tuple[object, ...]]]
     people: dict[str, tuple[object, ...]]
     months: dict[tuple[str, int], tuple[bytes, dict[str, Fact]]]
     journeys: dict[str, tuple[object, ...]]
     cases: dict[tuple[str, str], tuple[object, ...]]
-    customers: dict[str, int]
+    customers: dict[str, tuple[int, str | None]]
     sets: set[tuple[str, ...]]
 
 
@@ -75,11 +78,11 @@ class Store:
             return error.identities
         return None
 
-    def kept(self) -> Kept:
+    def kept(self, limit: int = 100) -> Kept:
         with self.database.snapshot() as tx:
-            return self._kept(tx)
+            return self._kept(tx, limit)
 
-    def _kept(self, tx: Connection) -> Kept:
+    def _kept(self, tx: Connection, limit: int) -> Kept:
         names = {row[0]: row[1] for row in self._rows(tx, "SELECT id, name FROM identity")}
         sets = {row[0]: members(names, row[1]) for row in self._rows(tx, "SELECT id, members FROM identity_set")}
         touchpoints = {
@@ -115,10 +118,11 @@ class Store:
                 tx, "SELECT system, case_id, root_id, opened_us, last_us, channel, topic, resolved, fact FROM service_case"
             )
         }
-        return Kept(touchpoints, people, months, journeys, cases, self._customers(tx), set(sets.values()))
-
-    def _customers(self, tx: Connection) -> dict[str, int]:
-        return {row[0]: row[1] for row in self._rows(tx, "SELECT name, customers FROM identity WHERE customers > 0")}
+        customers = {
+            row[0]: (min(row[1], limit + 1), names.get(row[2]))
+            for row in self._rows(tx, "SELECT name, customers, customer_id FROM identity WHERE customers > 0")
+        }
+        return Kept(touchpoints, people, months, journeys, cases, customers, set(sets.values()))
 
     def _rows(self, tx: Connection, sql: str) -> Sequence[Any]:
         return self.database.execute(tx, sql)

@@ -140,10 +140,10 @@ def check(store: Store, delivery: Delivery, bot_touchpoints: int = 50_000) -> No
     given_set = [read(raw) for raw in delivery.everything]
     store.clear()
     store.take(delivery.batches, delivery.limit, bot_touchpoints)
-    kept = store.kept()
+    kept = store.kept(delivery.limit)
     store.clear()
     store.take([tidy(delivery.everything)], delivery.limit, bot_touchpoints)
-    wanted = store.kept()
+    wanted = store.kept(delivery.limit)
     check_owners(wanted, given_set, delivery.limit)
     check_owners(kept, given_set, delivery.limit)
     if bot_touchpoints > len(given_set):
