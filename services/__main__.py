@@ -95,7 +95,7 @@ def _metrics(parts: Parts) -> Served:
     room = build(parts.settings, database, parts.bus, parts.registry, system_clock)
     room.start()
     parts.stack.callback(room.stop)
-    return Served(room.router, room.checks)
+    return Served(room.router, room.checks, pages=room.pages)
 
 
 BUILDERS: Mapping[str, Callable[[Parts], Served]] = {"ingest": _ingest, "journey": _journey, "metrics": _metrics}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
-from services.metrics import api
+from services.metrics import api, dashboard
 from services.metrics.consumer import Consumer
 from services.metrics.desk import Desk
 from services.metrics.domain.calendar import Calendar
@@ -34,6 +34,7 @@ class MetricsRoom:
     consumer: Consumer
     database: Database
     time_zone: str
+    pages: Sequence[str] = dashboard.PAGES
 
     def start(self) -> None:
         """Start consuming. Raises Misconfigured if the rollups were made by other code or settings, naming the command that mends it."""
@@ -56,4 +57,6 @@ def build(
     consumer = Consumer(bus, database, calendar, monitoring, waiting, clock, log)
     desk = Desk(bus, database, calendar, waiting, monitoring, clock)
     checks = [Check("metrics database", database.ping), Check("metrics bus", bus.ping), Check("metrics consumer", consumer.well)]
-    return MetricsRoom(api.router(desk), checks, desk, consumer, database, settings.time_zone)
+    router = api.router(desk)
+    router.include_router(dashboard.router())
+    return MetricsRoom(router, checks, desk, consumer, database, settings.time_zone)
