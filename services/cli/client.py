@@ -27,8 +27,12 @@ class Outcome(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """The answer to one request: how many were accepted, what became of the others, the token to wait for."""
+    """The answer to one request of `items`: how many were accepted, what was refused, the token to wait for.
 
+    What is neither stood twice in the request.
+    """
+
+    items: int
     accepted: int
     refused: list[Outcome]
     token: str
@@ -74,7 +78,7 @@ class Service:
             for result in answer["results"]
             if result["status"] == "rejected"
         ]
-        return Receipt(answer["accepted"], refused, answer.get("token") or "")
+        return Receipt(len(touchpoints), answer["accepted"], refused, answer.get("token") or "")
 
     def close(self) -> None:
         self._connection.close()

@@ -56,6 +56,18 @@ def test_every_person_is_named_by_an_identity_that_the_year_shows(year: Year, tr
     assert any(owner.startswith("customer_id:") for owner in owners), "nobody signed in later"
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_nobody_uses_a_tablet_on_which_nobody_ever_signs_in(seed: int) -> None:
+    """It would be a person of its own, and the year promises how many people it has."""
+    used, signed_in = set(), set()
+    for happening in generate(300, 6_000, seed, UNTIL_US).happenings:
+        seen = happening.body["identities"]
+        if seen.get("anonymous_id", "").startswith("tablet-"):
+            used.add(seen["anonymous_id"])
+            signed_in.update([seen["anonymous_id"]] if "customer_id" in seen else [])
+    assert used == signed_in
+
+
 def test_the_year_has_everything_that_a_year_has(year: Year) -> None:
     types = Counter(happening.body["type"] for happening in year.happenings)
     assert types.keys() == ACTS.keys()

@@ -73,9 +73,9 @@ def _send(year: Year, child: Child, console: Console) -> tuple[str, float]:
             sending = progress.add_task("Sending touchpoints", total=len(year.deliveries))
 
             def done(receipt: Receipt) -> None:
-                if receipt.refused:
-                    raise Rejected(receipt.refused[0].code, receipt.refused[0].message)
-                progress.advance(sending, receipt.accepted)
+                for refused in receipt.refused:
+                    raise Rejected(refused.code, refused.message)
+                progress.advance(sending, receipt.items)
 
             for source, bodies in batches(year.deliveries, WINDOW, SIZE):
                 sender.send(child.keys[source], [msgspec.json.encode(body) for body in bodies], done)

@@ -132,8 +132,8 @@ def _shop(story: Story, person: Person, day: int, has_app: bool) -> int:
 
 
 def _come_back(story: Story, person: Person, day: int, pace: float) -> None:
-    """Without an order: on the tablet that others use too, or anonymously in the own browser."""
-    if person.tablet and story.rng.random() < 0.5:
+    """Without an order: on the tablet that others use too, once somebody has signed in on it, or anonymously in the own browser."""
+    if story.is_known(f"anonymous_id:{person.tablet}") and story.rng.random() < 0.5:
         look_around(story, story.calendar.some_time(story.rng, day), person.on_tablet(), WEB, 1 + _pages(story, 3 * pace))
     else:
         _visit(story, person, day, 4 * pace)

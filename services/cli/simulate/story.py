@@ -94,6 +94,10 @@ class Story:
             if customer is not None and handle in self.shared:
                 self.sightings[handle].append((at_us, f"customer_id:{customer}"))
 
+    def is_known(self, handle: str) -> bool:
+        """Whether a shared handle has been seen with a customer."""
+        return bool(self.sightings.get(handle))
+
     def settle(self) -> None:
         """Give what was done on a shared handle to the customer who used it last, or, before the first, to that one."""
         for sightings in self.sightings.values():
@@ -101,7 +105,7 @@ class Story:
         for happening in self.happenings:
             seen = happening.body["identities"]
             handles = [f"{namespace}:{value}" for namespace, value in seen.items()]
-            if "customer_id" not in seen and len(handles) == 1 and self.sightings.get(handles[0]):
+            if "customer_id" not in seen and len(handles) == 1 and self.is_known(handles[0]):
                 happening.root = _user_at(self.sightings[handles[0]], happening.at_us)
 
 
