@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from schemas.times import format_time
@@ -17,19 +17,12 @@ from services.metrics.docs import CatalogueAnswer, CheckAnswer, KpiAnswer, Stage
 from services.metrics.domain.calendar import day_text
 from services.metrics.domain.catalogue import KPIS
 from services.metrics.domain.kpis import Kpi
-from services.shared.errors import Rejected
-from services.shared.http import csv_answer, wants_csv
+from services.shared.http import After, Timeout, csv_answer, wait_s, wants_csv
 
 From = Annotated[str | None, Query(alias="from", description="first day, YYYY-MM-DD; needed")]
 To = Annotated[str | None, Query(description="day after the last, YYYY-MM-DD; needed")]
 AsOf = Annotated[str | None, Query(description="what was so at this instant (RFC 3339); now unless given")]
 Format = Annotated[str | None, Query(description="json or csv")]
-After = Annotated[
-    str | None, Header(alias="X-Waypost-After", description="tokens of receipts, joined by commas: wait until they are counted")
-]
-Timeout = Annotated[
-    str | None, Header(alias="X-Waypost-Timeout", description="how long to wait in seconds, 10 unless given, then 504")
-]
 
 
 def router(desk: Desk) -> APIRouter:
@@ -55,7 +48,7 @@ def router(desk: Desk) -> APIRouter:
         timeout: Timeout = None,
     ) -> Response:
         declared = asked.kpi_of(id)
-        question = asked.kpi_question(declared, _params(request), desk.clock())
+        question = asked.kpi_question(declared, request, desk.clock())
         _wait(desk, after, timeout)
         with desk.question("kpi") as (answers, basis):
             rows = answers.kpi(question)
@@ -85,7 +78,7 @@ def router(desk: Desk) -> APIRouter:
         after: After = None,
         timeout: Timeout = None,
     ) -> Response:
-        question = asked.cohort_question(_params(request), desk.clock(), units=True)
+        question = asked.cohort_question(request, desk.clock(), units=True)
         _wait(desk, after, timeout)
         with desk.question("stages") as (answers, basis):
             started, rows = answers.stages(question)
@@ -116,7 +109,7 @@ def router(desk: Desk) -> APIRouter:
         after: After = None,
         timeout: Timeout = None,
     ) -> Response:
-        question = asked.cohort_question(_params(request), desk.clock(), units=False)
+        question = asked.cohort_question(request, desk.clock(), units=False)
         _wait(desk, after, timeout)
         with desk.question("transitions") as (answers, basis):
             rows = answers.transitions(question)
@@ -135,19 +128,9 @@ def router(desk: Desk) -> APIRouter:
 
 
 def _wait(desk: Desk, after: str | None, timeout: str | None) -> None:
-    seconds = asked.wait_s(timeout)
+    seconds = wait_s(timeout)
     if after:
         desk.wait_for(after, seconds)
-
-
-def _params(request: Request) -> Mapping[str, str]:
-    """The query parameters; each may be given once."""
-    given = request.query_params.multi_items()
-    names = [name for name, _ in given]
-    for name in names:
-        if names.count(name) > 1:
-            raise Rejected("repeated_parameter", f"give {name!r} once; several dimensions are joined by commas", f"/{name}")
-    return dict(given)
 
 
 def _declaration(kpi: Kpi) -> dict[str, Any]:

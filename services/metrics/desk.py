@@ -22,7 +22,7 @@ from services.shared.bus import Bus
 from services.shared.clock import Clock
 from services.shared.db import Database
 from services.shared.errors import Unavailable
-from services.shared.http import Problem
+from services.shared.http import not_yet
 
 
 class Basis(NamedTuple):
@@ -64,12 +64,7 @@ class Desk:
         """
         wanted = tokens.decode(token)
         if not self._waiting.until(lambda: self._has_passed(wanted), timeout_s):
-            raise Problem(
-                504,
-                "not_yet",
-                f"what this token stands for is not counted yet after {timeout_s:g} s; ask again",
-                {"token": token},
-            )
+            raise not_yet(token, timeout_s)
 
     def check(self) -> Checked:
         """Compare all rollups with the stored facts."""

@@ -59,7 +59,7 @@ def _stages(name: str) -> Cube:
     return Cube(
         name,
         dims=("stage", *_FIRST),
-        sets=(("stage", "channel", "marketing_channel"), ("stage", "source", "campaign")),
+        sets=(("stage",), ("stage", "channel", "marketing_channel"), ("stage", "source", "campaign")),
         measures=("started", "reached", "left", "skipped", "dropped", "touched", "touchpoints", "time_ms"),
         kinds=("day", "step", "touched", "ended"),
         cohort="started",

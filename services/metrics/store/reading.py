@@ -95,7 +95,7 @@ def _period_sql(measures: int) -> str:
     sums = ", ".join(f"SUM({name})" for name in VALUES[:measures])
     return (
         f"SELECT effective, dims, {sums} FROM rollup WHERE generation = :generation AND cube = :cube AND grain = :grain "
-        "AND effective >= :low AND effective < :high GROUP BY effective, dims"
+        "AND effective >= :low AND effective < :high GROUP BY effective, cohort, dims"
     )
 
 
