@@ -24,6 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--touchpoints 50000` makes the test of endurance longer."""
+    parser.addoption("--touchpoints", type=int, default=5_000, help="how many touchpoints the test of endurance sends")
+
+
 @pytest.fixture(scope="session")
 def kafka(pytestconfig: pytest.Config) -> Iterator[Kafka]:
     """A running Kafka. Who stops it starts it again. Modules that use it in their own process are marked with LEAVES_SOCKETS."""

@@ -18,7 +18,7 @@ from services.cli.demo.figures import Figures
 from services.cli.simulate.truth import tell_the_truth
 from services.cli.simulate.year import SOURCES, Year
 from tests.parts import installation
-from tests.parts.installation import KEYS, Installation, ask, requests_of, send_all, small_year
+from tests.parts.installation import KEYS, Installation, ask, check, requests_of, send_all, small_year
 from tests.parts.kafka import PROPERTIES, Kafka
 from tests.parts.needed import lacking
 from tests.parts.postgres import Postgres
@@ -90,14 +90,11 @@ def test_both_journeys_and_both_metrics_share_the_partitions(several: Sent) -> N
 
 
 def test_every_check_of_every_process_finds_nothing(several: Sent) -> None:
-    for journey in several.at.journeys:
-        checked = ask(journey, "/v1/check/journey", {"sample": "all"}, several.token)
-        assert (checked["mismatches"], checked["examples"]) == (0, [])
-        assert checked["checked"] > 0
-    for metrics in several.at.metrics:
-        checked = ask(metrics, "/v1/check/metrics", None, several.token)
-        assert (checked["mismatches"], checked["examples"]) == (0, [])
-        assert checked["checked"] > 0
+    for room, processes in (("journey", several.at.journeys), ("metrics", several.at.metrics)):
+        for process in processes:
+            checked, mismatches, examples = check(process, room)
+            assert (mismatches, examples) == (0, [])
+            assert checked > 0
 
 
 def test_when_a_journey_process_is_killed_the_other_takes_over(several: Sent) -> None:
@@ -120,7 +117,7 @@ def test_when_a_journey_process_is_killed_the_other_takes_over(several: Sent) ->
 
 
 def _send(at: Installation, year: Year) -> str:
-    return send_all(at.ingests, requests_of(year, 100), lambda _, __: None)
+    return send_all(at.ingests, requests_of(year, 100))
 
 
 def _about(people: list[str], journey: Process, token: str) -> dict[str, Any]:

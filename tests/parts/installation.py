@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.request import urlopen
 
 import msgspec
 from sqlalchemy import create_engine, text
 
-from services.cli.client import Receipt
+from schemas import tokens
 from services.cli.simulate.year import SOURCES, Year, batches, generate
 from tests.parts.processes import Process
 
@@ -21,6 +22,7 @@ UNTIL_US = 1_735_689_600_000_000
 """The end of the generated year: 1 January 2025."""
 KEYS = {source: f"c{n:032d}" for n, source in enumerate(SOURCES)}
 PATIENCE_S = 180.0
+CHECKED_IN_S = 600.0
 Request = tuple[str, list[bytes]]
 
 
@@ -81,16 +83,27 @@ def requests_of(year: Year, size: int) -> list[Request]:
 
 
 def send_all(
-    ingests: Sequence[Process], requests: Sequence[Request], done: Callable[[Request, Receipt], None], seed: int = 0
+    ingests: Sequence[Process],
+    requests: Sequence[Request],
+    done: Callable[[Request], None] = lambda _: None,
+    before: Callable[[], None] = lambda: None,
+    seed: int = 0,
 ) -> str:
     """Post every request to some ingest, over a few connections, until it is acknowledged; returns the token of it all.
 
-    `done` is called on the threads that send.
+    `before` and `done` are called on the threads that send.
     """
+
+    def send(ingest: Process, request: Request) -> str:
+        before()
+        token = _send(ingest, request[0], request[1])
+        done(request)
+        return token
+
     rng = Random(seed)
     with ThreadPoolExecutor(len(ingests) * 2) as pool:
-        jobs = [pool.submit(_send, rng.choice(ingests), request, done) for request in requests]
-        return ",".join(filter(None, (job.result() for job in jobs)))
+        jobs = [pool.submit(send, rng.choice(ingests), request) for request in requests]
+        return _joined(job.result() for job in jobs)
 
 
 def ids_of(touchpoints: Sequence[bytes]) -> set[str]:
@@ -104,14 +117,26 @@ def ask(process: Process, path: str, query: Mapping[str, object] | None = None, 
         return service.get(path, query, after)
 
 
-def _send(ingest: Process, request: Request, done: Callable[[Request, Receipt], None]) -> str:
-    key, touchpoints = request
+def check(process: Process, room: str) -> tuple[int, int, list[Any]]:
+    """(checked, mismatches, examples) of a room's check of everything, which may take its time."""
+    path = {"journey": "/v1/check/journey?sample=all", "metrics": "/v1/check/metrics"}[room]
+    with urlopen(process.url + path, timeout=CHECKED_IN_S) as answer:
+        found = msgspec.json.decode(answer.read())
+    return found["checked"], found["mismatches"], found["examples"]
+
+
+def _send(ingest: Process, key: str, touchpoints: Sequence[bytes]) -> str:
     with closing(ingest.service(wait_s=PATIENCE_S)) as service:
         receipt = service.send(key, touchpoints)
     assert receipt.refused == []
     assert receipt.accepted == len(ids_of(touchpoints))
-    done(request, receipt)
     return receipt.token
+
+
+def _joined(receipts: Iterable[str]) -> str:
+    """One token for many: the highest offset of each partition."""
+    highest = tokens.decode(",".join(receipts))
+    return tokens.encode((topic, partition, offset) for (topic, partition), offset in highest.items())
 
 
 def _settings() -> dict[str, str]:
