@@ -8,8 +8,8 @@ number of `touchpoints`, under a fence of that name.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import msgspec
@@ -88,9 +88,9 @@ class Relay:
                 while self._publishers and self._pass():
                     pass
                 self.trouble, pause_s = None, FIRST_PAUSE_S
-            except Unavailable as error:
-                self.trouble = str(error)
-                self._log.warning("relay_paused", reason=str(error), pause_s=pause_s)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the relay must not end silently: it says so and comes again
+                self.trouble = str(error) if isinstance(error, Unavailable) else repr(error)
+                self._log.warning("relay_paused", reason=self.trouble, pause_s=pause_s)
                 self._hold(frozenset())
                 self._stopping.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -111,20 +111,34 @@ class Relay:
         for partition in self._publishers.keys() - partitions:
             self._watermarks.pop(partition, None)
             self._publishers.pop(partition).close()
-        for partition in sorted(partitions - self._publishers.keys()):
-            self._publishers[partition] = self._bus.publisher(f"relay-{partition}")
+        gained = sorted(partitions - self._publishers.keys())
+        if gained:
+            with ThreadPoolExecutor(len(gained)) as pool:
+                opened = pool.map(lambda partition: self._bus.publisher(f"relay-{partition}"), gained)
+                self._publishers.update(zip(gained, opened, strict=True))
 
     def _pass(self) -> bool:
-        """Publish one batch, and the watermark if that was all; whether there may be more."""
-        found = self._look()
-        published = self._publish(found.months)
-        with self._database.transaction() as tx:
-            self._unpublished.done(tx, published)
-        self._monitoring.published.inc(len(published))
-        self._monitoring.backlog.set(0 if found.is_all else BATCH)
-        if found.is_all:
-            self._mark(found.positions)
-        return not found.is_all
+        """Publish one batch, and with it the watermark if that is all there is; whether there may be more."""
+        positions, months, is_all = self._look()
+        outgoing: dict[int, list[Outgoing]] = {partition: [] for partition in self._publishers}
+        for month in months:
+            outgoing[month.partition].append(self._outgoing(month))
+        if is_all:
+            mark = watermark(positions)
+            for partition in self._publishers:
+                if self._watermarks.get(partition) != positions:
+                    outgoing[partition].append(Outgoing(JOURNEYS, WATERMARK_KEY, mark, partition))
+        sent = [self._publishers[partition].publish(records) for partition, records in outgoing.items() if records]
+        for future in sent:
+            _wait(future)
+        if is_all:
+            self._watermarks = dict.fromkeys(self._publishers, positions)
+        if months:
+            with self._database.transaction() as tx:
+                self._unpublished.done(tx, months)
+        self._monitoring.published.inc(len(months))
+        self._monitoring.backlog.set(0 if is_all else BATCH)
+        return not is_all
 
     def _look(self) -> _Pass:
         with self._database.snapshot() as tx:
@@ -132,47 +146,23 @@ class Relay:
             months = self._unpublished.read(tx, self._publishers.keys(), BATCH)
         return _Pass(positions, months, len(months) < BATCH)
 
-    def _publish(self, months: Sequence[Unpublished]) -> list[Unpublished]:
-        by_partition: dict[int, list[Unpublished]] = {}
-        for month in months:
-            by_partition.setdefault(month.partition, []).append(month)
-        sent = []
-        for partition, some in by_partition.items():
-            fitting, outgoing = self._outgoing(partition, some)
-            sent.append((fitting, self._publishers[partition].publish(outgoing)))
-        done: list[Unpublished] = []
-        for fitting, future in sent:
-            _wait(future)
-            done += fitting
-        return done
+    def _outgoing(self, month: Unpublished) -> Outgoing:
+        """The record of a month; one that is too large for the bus is published as gone and reported, so that it blocks nobody."""
+        key = month_key(month.person_id, month_text(month.month))
+        value = record(month)
+        if len(key) + len(value) > MAX_RECORD_BYTES:
+            self._monitoring.oversized.inc()
+            self._log.error("month_too_large", bytes=len(value), partition=month.partition)
+            value = record(month._replace(facts=None))
+        return Outgoing(JOURNEYS, key, value, month.partition)
 
-    def _outgoing(self, partition: int, months: Sequence[Unpublished]) -> tuple[Sequence[Unpublished], list[Outgoing]]:
-        """The records of some months; one that is too large for the bus is published as gone and reported, so that it blocks nobody."""
-        outgoing = []
-        for month in months:
-            key = month_key(month.person_id, month_text(month.month))
-            value = record(month)
-            if len(key) + len(value) > MAX_RECORD_BYTES:
-                self._monitoring.oversized.inc()
-                self._log.error("month_too_large", bytes=len(value), partition=partition)
-                value = record(month._replace(facts=None))
-            outgoing.append(Outgoing(JOURNEYS, key, value, partition))
-        return months, outgoing
 
-    def _mark(self, positions: Positions) -> None:
-        """Write the positions up to which all is published into every partition served that does not know them yet."""
-        behind = [partition for partition in self._publishers if self._watermarks.get(partition) != positions]
-        by_topic: dict[str, dict[str, int]] = {}
-        for (topic, number), offset in sorted(positions.items()):
-            by_topic.setdefault(topic, {})[str(number)] = offset
-        value = msgspec.json.encode(Watermark(watermark=by_topic))
-        sent = {
-            partition: self._publishers[partition].publish([Outgoing(JOURNEYS, WATERMARK_KEY, value, partition)])
-            for partition in behind
-        }
-        for partition, future in sent.items():
-            _wait(future)
-            self._watermarks[partition] = positions
+def watermark(positions: Positions) -> bytes:
+    """The JSON of a `schemas.facts.Watermark`: all that these positions changed in a partition is published before it."""
+    by_topic: dict[str, dict[str, int]] = {}
+    for (topic, number), offset in sorted(positions.items()):
+        by_topic.setdefault(topic, {})[str(number)] = offset
+    return msgspec.json.encode(Watermark(watermark=by_topic))
 
 
 def record(month: Unpublished) -> bytes:

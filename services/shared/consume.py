@@ -82,10 +82,11 @@ class ConsumeLoop:
         while not self._stopping.is_set():
             try:
                 self._session()
-            except (Unavailable, PositionMoved) as error:
-                if isinstance(error, Unavailable):
-                    self._pause(error, pause_s)
-                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            except PositionMoved:
+                pass
+            except Exception as error:  # noqa: BLE001 - whatever it is, the loop must not end silently: it says so and comes again
+                self._pause(error, pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             else:
                 pause_s = FIRST_PAUSE_S
 
@@ -95,7 +96,7 @@ class ConsumeLoop:
         self._next, self.stopped = {}, {}
         try:
             while not self._stopping.is_set():
-                records = consumer.poll(0.5, self._batch)
+                records = self._poll(consumer)
                 self._follow_assignment(consumer)
                 if wanted := [record for record in records if self._is_next(record)]:
                     self._take(consumer, wanted)
@@ -103,6 +104,19 @@ class ConsumeLoop:
         finally:
             self._next = {}
             consumer.close()
+
+    def _poll(self, consumer: Consumer) -> list[Record]:
+        """The next records; partitions whose position the bus does not have any more are stopped."""
+        try:
+            return consumer.poll(0.5, self._batch)
+        except Misplaced as error:
+            for topic in self._topics:
+                begin, end = self._bus.begin_offsets(topic), self._bus.end_offsets(topic)
+                for pair, offset in list(self._next.items()):
+                    if pair[0] == topic and not begin[pair[1]] <= offset <= end[pair[1]]:
+                        del self._next[pair]
+                        self._stop_partition(*pair, error)
+            return []
 
     def _is_next(self, record: Record) -> bool:
         return record.offset >= self._next.get((record.topic, record.partition), record.offset + 1)
@@ -129,8 +143,12 @@ class ConsumeLoop:
             consumer.seek(topic, partition, offset)
             self._next[topic, partition] = offset
         except Misplaced as error:
-            self.stopped = {**self.stopped, (topic, partition): str(error)}
-            self._log.error("partition_stopped", topic=topic, partition=partition, reason=str(error))
+            self._stop_partition(topic, partition, error)
+
+    def _stop_partition(self, topic: str, partition: int, error: Misplaced) -> None:
+        why = f"{error} (to go on, run `{self._positions.mend}`)"
+        self.stopped = {**self.stopped, (topic, partition): why}
+        self._log.error("partition_stopped", topic=topic, partition=partition, reason=why)
 
     def _take(self, consumer: Consumer, records: list[Record]) -> None:
         try:
@@ -188,9 +206,9 @@ class ConsumeLoop:
                 break
         self._advance(records)
 
-    def _pause(self, error: Unavailable, pause_s: float) -> None:
-        self.trouble = str(error)
-        self._log.warning("consume_paused", group=self._group, reason=str(error), pause_s=pause_s)
+    def _pause(self, error: Exception, pause_s: float) -> None:
+        self.trouble = str(error) if isinstance(error, Unavailable) else repr(error)
+        self._log.warning("consume_paused", group=self._group, reason=self.trouble, pause_s=pause_s)
         self._stopping.wait(pause_s)
 
     def _moves(self, records: Sequence[Record]) -> dict[tuple[str, int], tuple[int, int]]:

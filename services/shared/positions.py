@@ -38,7 +38,7 @@ class Positions:
 
     def __init__(self, database: Database, mend: str) -> None:
         self._database = database
-        self._mend = mend
+        self.mend = mend
 
     def read(self, tx: Connection) -> dict[tuple[str, int], Stored]:
         """All positions, by (topic, partition)."""
@@ -58,11 +58,9 @@ class Positions:
         )
         stored = self.read(tx)[topic.name, partition]
         if stored.topic_id != topic.id:
-            raise Misplaced(f"topic {topic.name} was deleted and created again; run `{self._mend}`")
+            raise Misplaced(f"topic {topic.name} was deleted and created again")
         if stored.partitions != topic.partitions:
-            raise Misplaced(
-                f"topic {topic.name} had {stored.partitions} partitions and has {topic.partitions} now; run `{self._mend}`"
-            )
+            raise Misplaced(f"topic {topic.name} had {stored.partitions} partitions and has {topic.partitions} now")
         return stored.next_offset
 
     def move(self, tx: Connection, moves: Mapping[tuple[str, int], tuple[int, int]]) -> None:
