@@ -12,11 +12,12 @@ from schemas.vocabulary import load
 from services.journey.consumer import derivation
 from services.journey.store.touchpoints import Incoming
 
-__all__ = ["DAY_US", "HOUR_US", "MINUTE_US", "START_US", "body", "case", "incoming", "order", "survey", "touchpoint"]
+__all__ = ["DAY_US", "HOUR_US", "MINUTE_US", "START_US", "body", "case", "incoming", "order", "read", "survey", "touchpoint"]
 
 START_US = parse_time_us("2026-01-10T12:00:00Z")
 """Where the histories of tests begin, unless they say otherwise: in a month's first half, so that a day later is the same month."""
-_derive = derivation(load())
+read = derivation(load())
+"""What a touchpoint's bytes say by themselves."""
 
 
 def touchpoint(id: str, at_us: int, *identities: str, **fields: Any) -> Accepted:
@@ -56,4 +57,4 @@ def body(accepted: Accepted) -> bytes:
 
 def incoming(raw: bytes) -> Incoming:
     """The same as journey's writer takes it."""
-    return Incoming(_derive(raw), raw)
+    return Incoming(read(raw), raw)

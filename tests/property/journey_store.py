@@ -13,8 +13,6 @@ from sqlalchemy import Connection
 
 from schemas import channels
 from schemas.facts import Fact
-from schemas.vocabulary import load
-from services.journey.consumer import derivation
 from services.journey.domain.fold import FoldRules
 from services.journey.domain.marketing import marketing_channel
 from services.journey.store.folding import Folding
@@ -24,7 +22,7 @@ from services.journey.store.tables import METADATA
 from services.journey.store.touchpoints import Touchpoints
 from services.journey.store.write import NotLocked, Writer, prepare
 from services.shared.db import Database
-from tests.builders import incoming
+from tests.builders import incoming, read
 
 NAMESPACE = UUID(int=42)
 PARTITIONS = 4
@@ -130,7 +128,7 @@ class Store:
 
 def writer_of(database: Database, limit: int = 100, bot_touchpoints: int = 50_000) -> Writer:
     identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, PARTITIONS)
-    folding = Folding(people, touchpoints, RULES, derivation(load()), bot_touchpoints)
+    folding = Folding(people, touchpoints, RULES, read, bot_touchpoints)
     return Writer(NAMESPACE, limit, identities, touchpoints, people, folding)
 
 
