@@ -84,7 +84,7 @@ def check_rooms(url: str, token: str, everybody: bool, console: Console) -> bool
     with _asking(url, token) as service:
         for room in ("journey", "metrics"):
             with console.status(f"Checking {room} …"):
-                answer = service.get(f"/v1/check/{room}", {"all": "true"} if everybody and room == "journey" else None)
+                answer = service.get(f"/v1/check/{room}", {"sample": "all"} if everybody and room == "journey" else None)
             mismatches += answer["mismatches"]
             console.print(f"{room}: {answer['checked']:,} checked, {answer['mismatches']:,} differ")
             for example in answer["examples"]:
