@@ -1,5 +1,7 @@
 // Elements. Text is always text: nothing that comes from data is ever read as markup.
 
+import { address } from "./api.js";
+
 /** An element with properties (`class`, `data-…` and `aria-…` as attributes, `on…` as listeners) and children. */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -34,6 +36,10 @@ export function choose(fieldset, value) {
   for (const input of fieldset.querySelectorAll("input")) input.checked = input.value === value;
 }
 
+function csv({ path, ...params }) {
+  return address(path, { ...params, format: "csv" });
+}
+
 /** What a panel is doing: loading (what it shows is old), ready, or a message in the place of its content. */
 export function panel(id) {
   const section = byId(id);
@@ -44,5 +50,10 @@ export function panel(id) {
     message.textContent = text;
     message.hidden = !text;
   };
-  return { section, loading: () => show("loading"), ready: () => show("ready"), empty: (text) => show("empty", text), error: (text) => show("error", text) };
+  const loading = (question) => {
+    const link = section.querySelector(".csv");
+    if (link && question) link.href = csv(question);
+    show("loading");
+  };
+  return { section, loading, ready: () => show("ready"), empty: (text) => show("empty", text), error: (text) => show("error", text) };
 }

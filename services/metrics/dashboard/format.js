@@ -7,6 +7,7 @@ const tenth = new Intl.NumberFormat(locale, { maximumFractionDigits: 1, minimumF
 const share = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1, minimumFractionDigits: 1 });
 const roundShare = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 });
 const signed = new Intl.NumberFormat(locale, { maximumFractionDigits: 1, minimumFractionDigits: 1, signDisplay: "exceptZero" });
+const signedShare = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero" });
 const dayFormat = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" });
 const timeFormat = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
 
@@ -18,6 +19,7 @@ export const compact = or((value) => short.format(value));
 export const decimal = or((value) => tenth.format(value));
 export const percent = or((value) => share.format(value));
 export const roundPercent = or((value) => (value > 0 && value < 0.005 ? `<${roundShare.format(0.01)}` : roundShare.format(value)));
+export const signedPercent = or((value) => signedShare.format(value));
 export const points = or((value) => signed.format(value));
 export const day = or((text) => dayFormat.format(new Date(`${text}T00:00:00Z`)));
 export const moment = or((text) => timeFormat.format(new Date(text)));

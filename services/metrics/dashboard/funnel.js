@@ -17,16 +17,17 @@ const COLUMNS = [
   ["p50", "Median time", (row) => format.duration(row.time_in_stage.p50_s)],
   ["p90", "90 % within", (row) => format.duration(row.time_in_stage.p90_s)],
 ];
-const ROW = 44;
 const HEAD = 36;
-const TIME_TICKS = [1, 60, 3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400];
+const LABELS = 116;
+const below = matchMedia("(max-width: 1280px)");
+const TIME_TICKS = [[1, "1 s"], [60, "1 min"], [3600, "1 h"], [86400, "1 d"], [30 * 86400, "30 d"]];
 
 const ENDS = { on: "went on to a later stage", now: "in this stage now", dropped: "dropped: silent for longer than the journey timeout" };
 
 /** Ask for the stage table and show it; returns the answer. */
 export async function show({ range, journeys }, signal) {
   const place = panel("funnel");
-  place.loading();
+  place.loading({ path: "/v1/stages", ...asked(range), journeys });
   const answer = await get("/v1/stages", { ...asked(range), journeys }, signal);
   if (!answer.journeys) {
     place.empty("No journey of this kind started in these days. Choose a longer range, or all journeys.");
@@ -36,7 +37,7 @@ export async function show({ range, journeys }, signal) {
   table(answer.stages);
   legend();
   await Promise.all([
-    draw(byId("funnel-chart"), () => bars(answer.stages, answer.journeys)),
+    draw(byId("funnel-chart"), (width) => bars(answer.stages, answer.journeys, width)),
     draw(byId("time-chart"), () => times(answer.stages)),
   ]);
   place.ready();
@@ -59,7 +60,8 @@ function cell(row, field, show) {
   return h("td", { "data-field": field, "data-value": String(exact), title: sample }, show(row));
 }
 
-function bars(rows, journeys) {
+function bars(rows, journeys, width) {
+  const room = 1 + 56 / Math.max(width - LABELS, 100);
   const parts = [
     ["on", (row) => row.reached - row.dropped - row.in_stage_now, 1],
     ["now", (row) => row.in_stage_now, 0.55],
@@ -78,8 +80,8 @@ function bars(rows, journeys) {
   return {
     data,
     layout: {
-      barmode: "stack", bargap: 0.32, annotations: labels, margin: { l: 104, r: 0, t: HEAD, b: 0 }, hovermode: "closest",
-      xaxis: axis({ range: [0, journeys * 1.14], visible: false, fixedrange: true }),
+      barmode: "stack", bargap: 0.32, annotations: labels, margin: { l: LABELS, r: 0, t: HEAD, b: 0 }, hovermode: "closest",
+      xaxis: axis({ range: [0, journeys * room], visible: false, fixedrange: true }),
       yaxis: axis({ autorange: "reversed", fixedrange: true, tickfont: { color: token("text"), size: 14 }, showgrid: false, ticks: "", ticklabelstandoff: 8 }),
     },
   };
@@ -93,7 +95,7 @@ function times(rows) {
     line: { color: ofStage(row.stage), width: 4 }, opacity: 0.35,
   }));
   const dots = ["p50_s", "p90_s"].map((field) => ({
-    type: "scatter", mode: "markers", y: known.map((row) => title(row.stage)), x: known.map((row) => seconds(row.time_in_stage[field])),
+    type: "scatter", mode: "markers", cliponaxis: false, y: known.map((row) => title(row.stage)), x: known.map((row) => seconds(row.time_in_stage[field])),
     marker: { size: 11, color: known.map((row) => (field === "p50_s" ? ofStage(row.stage) : token("surface"))), line: { width: 2.5, color: known.map((row) => ofStage(row.stage)) } },
     customdata: known.map((row) => format.duration(row.time_in_stage[field])),
     hovertemplate: `%{y}: %{customdata}<br>${field === "p50_s" ? "median time in the stage" : "90 % were in it for less"}<extra></extra>`,
@@ -101,13 +103,13 @@ function times(rows) {
   const blank = { type: "scatter", mode: "markers", y: STAGES.map(title), x: STAGES.map(() => 60), marker: { opacity: 0 }, hoverinfo: "skip" };
   const spread = known.flatMap((row) => [seconds(row.time_in_stage.p50_s), seconds(row.time_in_stage.p90_s)]);
   const [low, high] = [Math.min(1, ...spread) || 1, Math.max(86400, ...spread)];
-  const ticks = TIME_TICKS.filter((tick) => tick >= low && tick <= high * 1.2);
+  const ticks = TIME_TICKS.filter(([tick]) => tick >= low && tick <= high * 1.2);
   return {
     data: [blank, ...dots],
     layout: {
-      shapes: lines, margin: { l: 14, r: 14, t: HEAD, b: 0 }, hovermode: "closest",
-      xaxis: axis({ type: "log", range: [Math.log10(low) - 0.15, Math.log10(high) + 0.15], side: "top", tickvals: ticks, ticktext: ticks.map(format.duration), fixedrange: true, ticks: "" }),
-      yaxis: axis({ range: [STAGES.length - 0.5, -0.5], type: "category", fixedrange: true, showticklabels: false, showgrid: false, ticks: "" }),
+      shapes: lines, margin: { l: below.matches ? LABELS : 22, r: 22, t: HEAD, b: 0 }, hovermode: "closest",
+      xaxis: axis({ type: "log", range: [Math.log10(low) - 0.15, Math.log10(high) + 0.15], side: "top", tickvals: ticks.map(([tick]) => tick), ticktext: ticks.map(([, text]) => text), tickangle: 0, fixedrange: true, ticks: "" }),
+      yaxis: axis({ range: [STAGES.length - 0.5, -0.5], type: "category", fixedrange: true, showticklabels: below.matches, showgrid: false, ticks: "", tickfont: { color: token("text"), size: 14 }, ticklabelstandoff: 8 }),
     },
   };
 }
@@ -116,5 +118,3 @@ function legend() {
   const entries = [["on", "went on"], ["now", "here now"], ["dropped", "dropped"], ["p50", "median time"], ["p90", "90 % within"]];
   byId("funnel-legend").replaceChildren(...entries.map(([name, label]) => h("li", { class: `key ${name}`, title: ENDS[name] }, label)));
 }
-
-export const HEIGHT = HEAD + STAGES.length * ROW;

@@ -7,6 +7,7 @@ import { asked } from "./range.js";
 import { STAGES, title } from "./stages.js";
 
 const CHOICES = [["marketing_channel", "Marketing"], ["channel", "Channel"], ["source", "Source"], ["campaign", "Campaign"]];
+const NOTHING = { marketing_channel: "no visit", channel: "none", source: "none", campaign: "no campaign" };
 const MOST = 8;
 
 let by = "marketing_channel";
@@ -20,7 +21,7 @@ export function prepare(again) {
 
 export async function show({ range, journeys }, signal) {
   const place = panel("origins");
-  place.loading();
+  place.loading({ path: "/v1/stages", ...asked(range), journeys, by });
   const answer = await get("/v1/stages", { ...asked(range), journeys, by }, signal);
   const groups = grouped(answer.stages);
   if (!groups.length) {
@@ -49,11 +50,11 @@ function grouped(rows) {
 }
 
 function line(group, most) {
-  const bar = styled(h("td", { class: "bar" }, h("span", {}, format.count(group.journeys))), { "--share": (group.journeys / most).toFixed(3) });
+  const bar = styled(h("td", { class: "amount" }, h("span", {}, format.count(group.journeys))), { "--share": (group.journeys / most).toFixed(3) });
   const cells = STAGES.slice(1).map((stage) => {
     const share = group.reached[stage] / group.journeys;
     const cell = h("td", { class: "heat", title: `${format.count(group.reached[stage])} of ${format.count(group.journeys)}` }, format.roundPercent(share));
     return styled(cell, { "--share": share.toFixed(3) });
   });
-  return h("tr", {}, h("th", { scope: "row" }, (group.name || "none").replaceAll("_", " ")), bar, ...cells);
+  return h("tr", {}, h("th", { scope: "row" }, group.name ? group.name.replaceAll("_", " ") : NOTHING[by]), bar, ...cells);
 }

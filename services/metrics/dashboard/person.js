@@ -129,7 +129,7 @@ function step(one, stage) {
   const stay = span?.reached_at && span.left_at && !skipped ? format.duration((Date.parse(span.left_at) - Date.parse(span.reached_at)) / 1000) : "";
   const here = one.open && one.current_stage === stage;
   return styled(
-    h("li", { "data-reached": Boolean(span) && !skipped, "aria-current": here ? "step" : null }, h("b", {}, title(stage)), h("span", {}, state), h("span", {}, here ? "here now" : stay)),
+    h("li", { "data-reached": Boolean(span?.reached_at) && !skipped, "aria-current": here ? "step" : null }, h("b", {}, title(stage)), h("span", {}, state), h("span", {}, here ? "here now" : stay)),
     { "--stage": ofStage(stage) },
   );
 }
@@ -143,14 +143,16 @@ function things(person) {
   return h(
     "div", { class: "things" },
     h("h3", {}, "Orders, cases, surveys"),
-    rows.length ? listed(["When", "What", "Which"], rows.map(([at, ...rest]) => [format.moment(at), ...rest])) : h("p", { class: "hint" }, "None."),
+    rows.length ? h("div", scrolled("Orders, cases and surveys"), listed(["When", "What", "Which"], rows.map(([at, ...rest]) => [format.moment(at), ...rest]))) : h("p", { class: "hint" }, "None."),
   );
 }
+
+const scrolled = (label) => ({ class: "scroll", tabindex: "0", role: "region", "aria-label": label });
 
 function table(touchpoints) {
   const rows = touchpoints.map((one) => [format.moment(one.time), one.type, one.channel, one.stage ?? format.NONE, one.actor, one.source]);
   const columns = ["When", "Type", "Channel", "Stage", "Actor", "Source"];
-  const place = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Touchpoints" }, listed(columns, rows.slice(0, FIRST_ROWS)));
+  const place = h("div", scrolled("Touchpoints"), listed(columns, rows.slice(0, FIRST_ROWS)));
   const more = rows.length > FIRST_ROWS ? h("button", { type: "button", onclick: (event) => (place.replaceChildren(listed(columns, rows)), event.currentTarget.remove()) }, `Show all ${format.count(rows.length)}`) : null;
   return h("details", { class: "all" }, h("summary", {}, `${format.counted(rows.length, "touchpoint")}, the newest first`), place, more);
 }

@@ -1,11 +1,15 @@
 // Plotly, dressed like the page. Charts are drawn again when the colour scheme or their size changes.
 
+// Plotly would write a style sheet for its maps into the page, which the page's policy forbids, unless an element of this name is there.
+const MAP_STYLES = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
+
 let loading = null;
 const charts = new Map();
 
 /** The library, loaded once from this service. */
 function plotly() {
   loading ??= new Promise((resolve, reject) => {
+    document.head.append(Object.assign(document.createElement("meta"), { id: MAP_STYLES }));
     const script = document.createElement("script");
     script.src = document.getElementById("plotly").href;
     script.onload = () => resolve(window.Plotly);
@@ -26,7 +30,7 @@ const CONFIG = { displayModeBar: false, responsive: false, showTips: false, doub
 /** Axis defaults: quiet lines, muted labels. */
 export function axis(more = {}) {
   return {
-    automargin: false, gridcolor: token("grid"), linecolor: token("border"), zeroline: false, tickcolor: token("border"),
+    automargin: false, gridcolor: token("grid"), linecolor: token("border"), showline: false, zeroline: false, tickcolor: token("border"),
     tickfont: { color: token("muted"), size: 12 }, ...more,
   };
 }

@@ -6,7 +6,7 @@ import { axis, plain, token } from "./plot.js";
 import { title } from "./stages.js";
 
 const ROW = 26;
-const EDGES = 44;
+const EDGES = 50;
 const THINGS = [
   ["Orders", "orders", "square", orderTold],
   ["Cases", "cases", "diamond", caseTold],
@@ -74,7 +74,7 @@ function reached(spans) {
   };
 }
 
-const band = (span) => ({ type: "rect", x0: span.from, x1: span.to, y0: -0.2, y1: 0.2, fillcolor: ofStage(span.stage), opacity: 0.75, line: { width: 0 }, layer: "below" });
+const band = (span) => ({ type: "rect", x0: span.from, x1: span.to, y0: -0.2, y1: 0.2, fillcolor: ofStage(span.stage), opacity: 0.6, line: { width: 0 }, layer: "between" });
 
 function marks(person, rows, [name, kind, symbol, tell]) {
   const told = all(person, kind).map(tell);
@@ -88,7 +88,7 @@ function marks(person, rows, [name, kind, symbol, tell]) {
 /** A line for as long as each case was open. */
 function open(person, rows) {
   const y = rows.place.get("Cases");
-  return all(person, "cases").map(caseTold).map((one) => ({ type: "line", x0: one.at, x1: one.until, y0: y, y1: y, line: { color: ofStage(one.stage), width: 3 }, layer: "below" }));
+  return all(person, "cases").map(caseTold).map((one) => ({ type: "line", x0: one.at, x1: one.until, y0: y, y1: y, line: { color: ofStage(one.stage), width: 3 }, layer: "between" }));
 }
 
 function dots(touchpoints, rows, who) {

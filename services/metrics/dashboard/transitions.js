@@ -8,7 +8,7 @@ import { STAGES, title } from "./stages.js";
 
 export async function show({ range, journeys }, signal) {
   const place = panel("transitions");
-  place.loading();
+  place.loading({ path: "/v1/transitions", ...asked(range), journeys });
   const answer = await get("/v1/transitions", { ...asked(range), journeys }, signal);
   if (!answer.transitions.length) {
     place.empty("No journey of this kind started in these days.");
@@ -30,7 +30,7 @@ function line(from, counts) {
     const to = place < STAGES.length ? title(STAGES[place]) : "silent until over";
     const text = value ? format.roundPercent(share) : "";
     const told = value ? `${name} → ${to}: ${format.counted(value, "time")}, ${format.percent(share)} of the row` : null;
-    const cell = h("td", { title: told, "data-value": String(value), "data-strong": share > 0.45 }, text);
+    const cell = h("td", { title: told, "data-value": String(value) }, text);
     return styled(cell, { "--share": share.toFixed(3) });
   });
   return h("tr", {}, h("th", { scope: "row" }, name), ...cells);

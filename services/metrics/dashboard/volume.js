@@ -26,7 +26,7 @@ export function prepare(again) {
 
 export async function show({ range }, signal) {
   const place = panel("volume");
-  place.loading();
+  place.loading({ path: "/v1/kpis/touchpoints", ...asked(range), grain: "day", by });
   const answer = await kpi("touchpoints", { ...asked(range), grain: "day", by }, signal);
   const grain = grainOf(range);
   const series = stack(answer.rows, grain);
@@ -37,6 +37,7 @@ export async function show({ range }, signal) {
   byId("volume-sub").textContent = `by ${grain} and ${by}`;
   const redraw = () => draw(byId("volume-chart"), () => figure(series.filter((one) => !hidden.has(one.name)), grain));
   legend(series, redraw);
+  byId("volume-chart").setAttribute("aria-label", `Touchpoints by ${grain}: ${series.map((one) => `${one.name} ${format.count(one.total)}`).join(", ")}`);
   await redraw();
   place.ready();
 }
@@ -86,7 +87,7 @@ function figure(series, grain) {
   return {
     data,
     layout: {
-      barmode: "stack", bargap: grain === "day" ? 0.12 : 0.2, hovermode: "x unified", margin: { l: 44, r: 4, t: 6, b: 26 },
+      barmode: "stack", bargap: grain === "day" ? 0.12 : 0.2, hovermode: "x unified", margin: { l: 44, r: 4, t: 6, b: 38 },
       xaxis: axis({ type: "date", fixedrange: true, showgrid: false, hoverformat: grain === "month" ? "%B %Y" : grain === "week" ? "week from %-d %b %Y" : "%a %-d %b %Y", tickformatstops: [{ dtickrange: [null, 86400000 * 20], value: "%-d %b" }, { dtickrange: [86400000 * 20, null], value: "%b\n%Y" }] }),
       yaxis: axis({ fixedrange: true, tickformat: "~s", nticks: 5, ticks: "", rangemode: "tozero" }),
     },
