@@ -7,5 +7,7 @@
 | touchpoints | stores each touchpoint once, finds copies, changes owners |
 | people | states, months of facts, journeys, cases, what is to be published |
 | write | a batch of touchpoints, from records to facts, in one transaction |
-| read | what the API asks |
+| read, resolving | what the API asks; who is who at a time, and why |
+| checking, recount | everything recomputed from the stored touchpoints, and compared |
+| rebuilding | everything derived anew from the stored touchpoints |
 """
