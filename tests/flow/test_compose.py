@@ -1,36 +1,28 @@
-"""docker-compose.yml, run without an engine.
-
-Each service's declared command runs with its declared environment as a process of this machine, in the declared order, and is
-waited for by its declared health check. What is replaced: names of services by loopback addresses, ports by free ones, and the
-images of Kafka and PostgreSQL by the real ones that the tests have; Kafka is set up from its declared environment.
-"""
+"""docker-compose.yml, run as it is declared (see tests/parts/declared.py), from a touchpoint posted to the proxy to what Prometheus sees."""
 
 from __future__ import annotations
 
 import http.client
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
+import yaml
 
-from services.cli.client import Service
 from services.shared.errors import Rejected
-from tests.parts import compose
-from tests.parts.kafka import Kafka
-from tests.parts.needed import lacking
+from tests.parts import compose, declared
+from tests.parts.declared import ROOMS, Running
+from tests.parts.needed import lacking, program
 from tests.parts.postgres import Postgres
-from tests.parts.processes import Process
 from tests.parts.proxy import Proxy
-from tests.parts.server import PartMissing
+from tests.parts.server import PartMissing, Server, free_port
 
 KEY = "c0123456789012345678901234"
 VARIABLES = {
@@ -41,20 +33,7 @@ VARIABLES = {
     "GRAFANA_PASSWORD": "looking",
     "WAYPOST_PARTITIONS": "3",
 }
-ROOMS = ("ingest", "journey", "metrics")
-STARTED_IN_S = 60
-
-
-@dataclass(frozen=True)
-class Running:
-    """What came up, in the order in which it did."""
-
-    order: list[str]
-    processes: Mapping[str, Process]
-    url: str
-
-    def service(self, token: str = "reading") -> Service:
-        return Service(self.url, token)
+SEEN_IN_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -64,81 +43,11 @@ def file() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def running(file: dict[str, Any], postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Everything that takes touchpoints and answers questions."""
-    folder, processes, order = tmp_path_factory.mktemp("compose"), dict[str, Process](), list[str]()
-    with ExitStack() as stack:
-        for name in compose.start_order(file):
-            declared = file["services"][name]
-            try:
-                match name:
-                    case "kafka":
-                        kafka = stack.enter_context(closing(_kafka(declared["environment"])))
-                    case "postgres":
-                        database = postgres.new_database()
-                    case "proxy":
-                        proxy = stack.enter_context(closing(_proxy(processes, folder)))
-                        _wait_until_healthy(declared, {"8080": str(proxy.port)})
-                    case "ingest" | "journey" | "metrics":
-                        processes[name] = _room(name, declared, {"kafka:9092": kafka.bootstrap}, database, folder)
-                        stack.callback(processes[name].stop)
-                        processes[name].start()
-                        _wait_until_healthy(declared, {"8000": str(processes[name].port)})
-                    case _:
-                        continue
-            except PartMissing as error:
-                lacking(str(error))
-            order.append(name)
-        yield Running(order, processes, proxy.url)
-
-
-def _kafka(environment: Mapping[str, str]) -> Kafka:
-    """A Kafka with the declared properties; of them, addresses and folder are this machine's."""
-    text = compose.kafka_properties(environment)
-    here = {
-        "://0.0.0.0:9092": "://127.0.0.1:{port}",
-        "://kafka:9092": "://127.0.0.1:{port}",
-        "127.0.0.1:9093": "127.0.0.1:{controller_port}",
-        "/var/lib/kafka/data": "{folder}/data",
-    }
-    for declared, local in here.items():
-        assert declared in text
-        text = text.replace(declared, local)
-    kafka = Kafka(text)
-    kafka.start()
-    return kafka
-
-
-def _room(name: str, declared: dict[str, Any], addresses: Mapping[str, str], database: str, folder: Path) -> Process:
-    settings = dict(declared["environment"])
-    for called, address in addresses.items():
-        settings = {key: value.replace(called, address) for key, value in settings.items()}
-    return Process(name, declared["command"], {**settings, "WAYPOST_DATABASE": database}, folder)
-
-
-def _proxy(processes: Mapping[str, Process], folder: Path) -> Proxy:
-    proxy = Proxy({f"{name}:8000": f"127.0.0.1:{process.port}" for name, process in processes.items()}, folder)
-    proxy.start()
-    return proxy
-
-
-def _wait_until_healthy(declared: dict[str, Any], ports: Mapping[str, str]) -> None:
-    """Run the declared check until it says yes; one that takes long is asked less often."""
-    kind, *check = declared["healthcheck"]["test"]
-    assert kind == "CMD"
-    for inside, here in ports.items():
-        assert inside in check[-1]
-        check[-1] = check[-1].replace(inside, here)
-    command = {
-        "python": [sys.executable, *check[1:]],
-        "wget": [sys.executable, "-c", f"from urllib.request import urlopen; urlopen({check[-1]!r})"],
-    }[check[0]]
-    give_up, said = monotonic() + STARTED_IN_S, ""
-    while monotonic() < give_up:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-        if done.returncode == 0:
-            return
-        said = done.stderr
-    pytest.fail(f"{declared.get('command')} did not become healthy: {said}")
+    try:
+        with declared.running(file, postgres, tmp_path_factory.mktemp("compose")) as running:
+            yield running
+    except PartMissing as error:
+        lacking(str(error))
 
 
 def test_everything_comes_up_in_the_declared_order(running: Running) -> None:
@@ -161,10 +70,10 @@ def test_a_touchpoint_posted_to_the_proxy_is_seen_in_person_kpi_and_stage_table(
     with closing(running.service()) as service:
         receipt = service.send(KEY, [msgspec.json.encode(touchpoint) for touchpoint in touchpoints])
         assert (receipt.accepted, receipt.refused) == (3, [])
-        year = {"from": "2026-01-01", "to": "2027-01-01"}
+        month = {"from": "2026-03-01", "to": "2026-04-01"}
         person = service.get("/v1/persons/customer_id:c-1", after=receipt.token)
-        kpi = service.get("/v1/kpis/touchpoints", year, after=receipt.token)
-        stages = service.get("/v1/stages", year)["stages"]
+        kpi = service.get("/v1/kpis/touchpoints", month, after=receipt.token)
+        stages = service.get("/v1/stages", month)["stages"]
     assert person["touchpoints"] == 3
     assert [journey["furthest_stage"] for journey in person["journeys"]] == ["purchase"]
     assert [row["value"] for row in kpi["rows"]] == [3]
@@ -213,6 +122,81 @@ def test_a_room_without_a_process_is_a_503_that_asks_to_come_again(running: Runn
     finally:
         running.processes["ingest"].start()
     assert (status, msgspec.json.decode(body)["code"]) == (503, "unavailable")
+
+
+def test_prometheus_scrapes_every_process_and_evaluates_every_alert(
+    file: dict[str, Any], running: Running, tmp_path: Path
+) -> None:
+    """The real Prometheus, as it is declared; the names that an engine would look up are this machine's addresses."""
+    port = free_port()
+    here = {
+        "/etc/prometheus/prometheus.yml": str(_scraping(running, port, tmp_path)),
+        "=/prometheus": f"={tmp_path / 'data'}",
+    }
+    arguments = [_replaced(argument, here) for argument in file["services"]["prometheus"]["command"]]
+    command = [program("prometheus", "prometheus"), *arguments, f"--web.listen-address=127.0.0.1:{port}"]
+    prometheus = Server(command, "Server is ready to receive web requests", tmp_path / "prometheus.log")
+    prometheus.start()
+    try:
+        url = f"http://127.0.0.1:{port}"
+        assert _until(lambda: _healthy(url), [*ROOMS, "prometheus"])
+        assert _until(lambda: {rule["health"] for rule in _rules(url)}, {"ok"})
+        with closing(running.service()) as service:
+            service.send(KEY, [b'{"type": "page_viewed", "identities": {"customer_id": "scraped"}}'])
+        assert _until(lambda: _value(url, "sum(waypost_journey_records_total) > bool 0"), "1")
+    finally:
+        prometheus.stop()
+
+
+def _scraping(running: Running, port: int, folder: Path) -> Path:
+    """The declared configuration, with the addresses of the processes and without the waiting."""
+    declared_file = compose.ROOT / "deploy" / "prometheus" / "prometheus.yml"
+    text = declared_file.read_text().replace("127.0.0.1:9090", f"127.0.0.1:{port}").replace("15s", "1s")
+    config = yaml.safe_load(text.replace("alerts.yml", str(declared_file.with_name("alerts.yml"))))
+    for job in config["scrape_configs"]:
+        for names in job.pop("dns_sd_configs", []):
+            assert (names["type"], names["port"]) == ("A", 8000)
+            targets = [f"127.0.0.1:{running.processes[name].port}" for name in names["names"]]
+            job["static_configs"] = [{"targets": targets}]
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+def _replaced(text: str, by: Mapping[str, str]) -> str:
+    for old, new in by.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _until(ask: Callable[[], object], wanted: object) -> bool:
+    """Whether the answer becomes what is wanted in time."""
+    give_up = monotonic() + SEEN_IN_S
+    while monotonic() < give_up:
+        if ask() == wanted:
+            return True
+    return False
+
+
+def _healthy(url: str) -> list[str]:
+    return sorted(
+        target["labels"]["job"] for target in _told(url, "/api/v1/targets")["activeTargets"] if target["health"] == "up"
+    )
+
+
+def _rules(url: str) -> list[dict[str, Any]]:
+    return [rule for group in _told(url, "/api/v1/rules")["groups"] for rule in group["rules"]]
+
+
+def _value(url: str, expression: str) -> str | None:
+    found = _told(url, "/api/v1/query?" + urlencode({"query": expression}))["result"]
+    return found[0]["value"][1] if found else None
+
+
+def _told(url: str, path: str) -> Any:
+    status, body = _asked(url, "GET", path)
+    assert status == 200, body
+    return msgspec.json.decode(body)["data"]
 
 
 def test_the_proxy_sends_every_path_of_every_room_to_that_room(running: Running, tmp_path: Path) -> None:

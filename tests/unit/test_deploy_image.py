@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 
@@ -120,6 +121,7 @@ def test_the_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
     process = Process("up", ["up", "--data", str(tmp_path / "data")], {"PYTHONPATH": str(tmp_path / "site")}, tmp_path)
     try:
         process.start()
-        assert process.service().is_ready()
+        with closing(process.service()) as service:
+            assert service.is_ready()
     finally:
         process.kill9()
