@@ -203,21 +203,39 @@ def revoke_source(name: str, data: Data = None) -> None:
         entry.say(f"{sources.revoke(name)} keys of {name} are revoked")
 
 
+@rebuild_app.command("journey")
+def rebuild_journey(data: Data = None) -> None:
+    """Stitch and fold all stored touchpoints anew, by this version and these settings. A running service waits meanwhile."""
+    from services.cli.parts import open_bus, open_database
+    from services.cli.progress import counting
+    from services.journey.main import rebuild
+    from services.shared.config import load
+
+    settings = load(data=data)
+    with (
+        closing(open_bus(settings)) as bus,
+        closing(open_database(settings, "journey")) as database,
+        counting("touchpoints stitched anew") as step,
+    ):
+        rebuild(settings, database, bus, step)
+
+
 @rebuild_app.command("metrics")
 def rebuild_metrics(data: Data = None) -> None:
     """Recompute all KPIs from the stored facts, by this version and these settings."""
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
     from schemas.topics import JOURNEYS
     from services.cli.parts import open_bus, open_database
+    from services.cli.progress import counting
     from services.metrics.store.rebuilding import rebuild
     from services.shared.config import load
 
     settings = load(data=data)
-    shown = Progress(TextColumn("{task.completed:,.0f} facts counted again"), TimeElapsedColumn())
-    with closing(open_bus(settings)) as bus, closing(open_database(settings, "metrics")) as database, shown:
-        task = shown.add_task("", total=None)
-        rebuild(database, bus.describe(JOURNEYS), settings.time_zone, lambda done: shown.update(task, completed=done))
+    with (
+        closing(open_bus(settings)) as bus,
+        closing(open_database(settings, "metrics")) as database,
+        counting("facts counted anew") as step,
+    ):
+        rebuild(database, bus.describe(JOURNEYS), settings.time_zone, step)
 
 
 def main() -> None:

@@ -11,12 +11,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.cli.client import Service
 from services.cli.demo.child import Child, serving
-from services.cli.simulate.year import SOURCES
+from services.cli.demo.compare import Line
+from services.cli.demo.figures import Figures
+from services.cli.sending import Sender
+from services.cli.simulate.story import DAY_US
+from services.cli.simulate.truth import Truth, tell_the_truth
+from services.cli.simulate.year import SOURCES, Year, batches, generate
 
+UNTIL_US = 20_000 * DAY_US
 START = [sys.executable, "-m", "services"]
 
 
@@ -56,6 +63,57 @@ def test_the_demonstration_finds_every_answer_right() -> None:
     assert "✗" not in done.stdout
     for stage in ("awareness", "consideration", "purchase", "loyalty", "advocacy"):
         assert stage in done.stdout
+
+
+def test_the_demonstration_goes_on_serving_until_ctrl_c() -> None:
+    words = [*START, "demo", "--people", "20", "--touchpoints", "400"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"}) as process:
+        assert process.stdout is not None
+        url = next(word for line in process.stdout if "Look around" in line for word in line.split() if word.startswith("http"))
+        with closing(Service(url)) as service:
+            assert service.is_ready()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+            assert not service.is_ready()
+
+
+def test_rebuilding_changes_no_answer(tmp_path: Path) -> None:
+    year = generate(80, 1_600, 11, UNTIL_US)
+    truth = tell_the_truth(year)
+    with serving(tmp_path, SOURCES) as running:
+        token = send_all(running, year)
+        assert [line for line in answers(running, year, truth, token) if not line.is_right] == []
+    for room in ("journey", "metrics"):
+        done = waypost("rebuild", room, "--data", str(tmp_path / "data"))
+        assert done.returncode == 0, done.stderr
+    with serving(tmp_path, SOURCES) as running:
+        assert [line for line in answers(running, year, truth, token) if not line.is_right] == []
+        checked = waypost("check", "--all", "--url", running.url)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        root = next(iter(truth.persons))
+        assert root in waypost("person", root, "--url", running.url).stdout
+
+
+def test_a_wrong_answer_is_found(tmp_path: Path) -> None:
+    year = generate(30, 600, 12, UNTIL_US)
+    truth = tell_the_truth(year)
+    with serving(tmp_path, SOURCES) as running:
+        token = send_all(running, Year(year.calendar, year.happenings, year.deliveries[len(year.deliveries) // 2 :]))
+        wrong = [line.what for line in answers(running, year, truth, token) if not line.is_right]
+    assert "touchpoints" in wrong
+    assert any("people looked up" in what for what in wrong)
+
+
+def send_all(running: Child, year: Year) -> str:
+    sender = Sender(running.url)
+    for source, bodies in batches(year.deliveries, 400, 100):
+        sender.send(running.keys[source], [msgspec.json.encode(body) for body in bodies], lambda receipt: None)
+    return sender.finish()
+
+
+def answers(running: Child, year: Year, truth: Truth, token: str) -> list[Line]:
+    with closing(Service(running.url)) as service:
+        return list(Figures(service, truth, year.calendar, token).lines())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

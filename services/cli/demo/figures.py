@@ -13,6 +13,7 @@ from services.cli.demo.compare import Line
 from services.cli.simulate.script import STAGES, Stage
 from services.cli.simulate.story import Calendar
 from services.cli.simulate.truth import Journey, Person, StageRow, Truth
+from services.shared.errors import Rejected
 
 SAMPLED = 40
 """People who are looked up one by one."""
@@ -82,7 +83,10 @@ class Figures:
         return Line(f"{len(sample)} people looked up: touchpoints, journeys, stages", "equal", wrong or "equal")
 
     def _answer_about(self, person: Person) -> Any:
-        answer = self._service.get(f"/v1/persons/{quote(person.root)}", None, self._token)
+        try:
+            answer = self._service.get(f"/v1/persons/{quote(person.root)}", None, self._token)
+        except Rejected as error:
+            return error.code
         keys = ("started_at", "last_at", "furthest_stage", "touchpoints")
         return {
             "touchpoints": answer["touchpoints"],
