@@ -12,6 +12,7 @@ from schemas.touchpoint import Accepted
 from schemas.vocabulary import Vocabulary
 from services.journey.domain.derive import Derived, derive
 from services.journey.monitoring import Monitoring
+from services.journey.store.refolding import Derive
 from services.journey.store.write import Incoming, NotLocked, Writer
 from services.shared.bus import Bus, Record
 from services.shared.clock import Clock
@@ -26,12 +27,10 @@ GROUP = "journey"
 MEND = "waypost rebuild journey"
 BATCH = 10_000
 """Records at most in one transaction: what lies ready when journey is behind. The larger, the fewer rows are written twice."""
-Read = Callable[[bytes], Derived]
-"""What a touchpoint's bytes say. Raises Rejected for bytes that are no touchpoint."""
 _accepted = msgspec.json.Decoder(Accepted)
 
 
-def derivation(vocabulary: Vocabulary) -> Read:
+def derivation(vocabulary: Vocabulary) -> Derive:
     """Reads touchpoints by this vocabulary."""
 
     def read(body: bytes) -> Derived:
@@ -54,7 +53,7 @@ class Consumer:
         bus: Bus,
         database: Database,
         writer: Writer,
-        read: Read,
+        read: Derive,
         monitoring: Monitoring,
         on_commit: Callable[[], None],
         clock: Clock,

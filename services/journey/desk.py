@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import nan
 
 from sqlalchemy import Connection
 
@@ -13,10 +14,12 @@ from services.journey.domain.fold import FoldRules
 from services.journey.monitoring import Monitoring
 from services.journey.questions import Questions
 from services.journey.store.checking import Checked, Checking
+from services.journey.store.people import People
 from services.journey.store.refolding import Derive
 from services.shared.clock import Clock
 from services.shared.config import Settings
 from services.shared.db import Database
+from services.shared.errors import Unavailable
 from services.shared.http import not_yet
 from services.shared.waiting import Waiting
 
@@ -39,6 +42,7 @@ class Desk:
         self._positions, self._waiting, self._monitoring = positions, waiting, monitoring
         self.clock = clock
         self.normal = Identities(settings.phone_region, settings.nobody)
+        monitoring.watch_bots(self._suspected_bots)
 
     @contextmanager
     def question(self) -> Iterator[Questions]:
@@ -66,3 +70,10 @@ class Desk:
 
         if not self._waiting.until(passed, timeout_s):
             raise not_yet(token, timeout_s)
+
+    def _suspected_bots(self) -> float:
+        try:
+            with self._database.snapshot() as tx:
+                return People(self._database, self._settings.partitions).suspected_bots(tx)
+        except Unavailable:
+            return nan

@@ -34,7 +34,7 @@ class Monitoring:
         self.backlog = Gauge(
             "waypost_relay_backlog", "Months of people that are not published yet, as last counted", registry=registry
         )
-        self.suspected_bots = Gauge("waypost_journey_suspected_bots", "People set aside as suspected bots", registry=registry)
+        self._suspected_bots = Gauge("waypost_journey_suspected_bots", "People set aside as suspected bots", registry=registry)
         self.mismatches = check_mismatches(registry).labels("journey")
         self._registry = registry
 
@@ -51,3 +51,7 @@ class Monitoring:
             "Partitions of touchpoints that this process holds and cannot go on with; must be 0",
             registry=self._registry,
         ).set_function(stopped)
+
+    def watch_bots(self, count: Callable[[], float]) -> None:
+        """Ask for the number of suspected bots whenever Prometheus scrapes."""
+        self._suspected_bots.set_function(count)

@@ -77,6 +77,10 @@ class People:
         rows = self._db.execute(tx, "SELECT root_id FROM person WHERE person_id = :id", {"id": person_id})
         return rows[0][0] if rows else None
 
+    def suspected_bots(self, tx: Connection) -> int:
+        """How many people are set aside."""
+        return int(self._db.execute(tx, "SELECT count(*) FROM person WHERE suspected_bot")[0][0])
+
     def write(self, tx: Connection, people: Sequence[Person]) -> None:
         self._db.insert(
             tx,

@@ -101,6 +101,7 @@ PERSON = Table(
     Column("last_source", _Text, nullable=False),
     Column("last_id", _Text, nullable=False),
     Column("state", LargeBinary, nullable=False),
+    Index("person_bots", "root_id", sqlite_where=text("suspected_bot"), postgresql_where=text("suspected_bot")),
 )
 """A person by root identity. `state` is the fold's state after the newest touchpoint; the `last_…` columns are its place in the order."""
 
