@@ -234,6 +234,17 @@ def test_transitions_and_kpis_of_the_same_journey(room: Room) -> None:
     assert ended == [{"from": "purchase", "to": None, "transitions": 1}]
 
 
+@pytest.mark.parametrize(
+    ("kpi", "values"), [("touchpoints", (1, 2)), ("people", (1, 1)), ("orders", (0, 1)), ("journeys", (1, 1))]
+)
+def test_kpis_can_be_asked_as_of_any_moment_of_a_day(room: Room, kpi: str, values: tuple[int, int]) -> None:
+    """The order was placed on the 7th at 10:00."""
+    room.count(month(1, *journey_facts()))
+    for moment, value in zip(("09:59:59.999999", "10:00:00"), values, strict=True):
+        rows = room.get(f"/v1/kpis/{kpi}?{YEAR}&as_of=2026-01-07T{moment}Z")["rows"]
+        assert [row["value"] for row in rows] == [value]
+
+
 def test_a_newer_version_replaces_and_gone_takes_all_away(room: Room) -> None:
     room.publish(month(1, *journey_facts()))
     token = room.publish(month(3, *journey_facts()[:1]), month(2, *journey_facts("other")))
@@ -306,7 +317,9 @@ def test_the_check_finds_a_row_that_is_wrong(room: Room, database: Database) -> 
     room.count(month(1, *journey_facts()))
     with database.transaction() as tx:
         database.execute(tx, "UPDATE rollup SET v0 = v0 + 1 WHERE cube = 'touchpoints[type]' AND grain = 'h'")
-        database.execute(tx, "DELETE FROM histogram WHERE grain = '*m' AND cube LIKE '%source]' OR grain = 'dd' AND cube LIKE '%[stage]'")
+        database.execute(
+            tx, "DELETE FROM histogram WHERE grain = '*m' AND cube LIKE '%source]' OR grain = 'dd' AND cube LIKE '%[stage]'"
+        )
     found = room.get("/v1/check/metrics")
     assert found["mismatches"] == 4, "an hour of each of the two days, and two histograms"
     assert {example["table"] for example in found["examples"]} == {"rollup", "histogram"}
