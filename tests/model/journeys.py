@@ -54,7 +54,7 @@ def journeys(touchpoints: Iterable[Touchpoint], timeout_us: int | None = TIMEOUT
     """A person's journeys in order. Without a timeout, the whole history as one (none if the customer never spoke).
 
     Touchpoints with `own` False are other people's, about the same orders: they only tell whose those are and what became of them
-    (those with `amends` False only whose they are).
+    (the latter only of those orders that they name in `amends`, if they have it).
     """
     everything = sorted(touchpoints, key=order_of)
     history = [touchpoint for touchpoint in everything if is_own(touchpoint)]
@@ -118,9 +118,14 @@ def orders_standing_before(moment: Touchpoint, everything: Iterable[Touchpoint])
     for touchpoint in everything:
         if touchpoint.get("order") is not None and order_of(touchpoint) < order_of(moment):
             whose.setdefault(order_key(touchpoint), is_own(touchpoint))
-            if touchpoint["order"]["action"] == "cancelled" and touchpoint.get("amends", True):
+            if touchpoint["order"]["action"] == "cancelled" and amends(touchpoint):
                 cancelled.add(order_key(touchpoint))
     return {order for order, own in whose.items() if own} - cancelled
+
+
+def amends(touchpoint: Touchpoint) -> bool:
+    """Whether a touchpoint has an effect on its order."""
+    return "amends" not in touchpoint or "order:" + "/".join(order_key(touchpoint)) in touchpoint["amends"]
 
 
 def order_key(touchpoint: Touchpoint) -> tuple[str, str]:

@@ -72,8 +72,9 @@ def histories(touchpoints: Iterable[Touchpoint], shared_over: int) -> dict[str, 
     """What each person's journeys are told from: the person's own touchpoints, and those of others on the same orders and cases.
 
     Others' have `own` False. Each tells whose an order or case is: the person's of the first touchpoint about it (the anchor's
-    bytes decide between copies of one moment). But a touchpoint that came under several anchors happened once, so only one copy
-    has effects on an order or case: the person's own, else the one received first. The rest has `amends` False.
+    bytes decide between copies of one moment). But a touchpoint that came under several anchors happened once, so only one of the
+    copies about an order or case has an effect on it, the one received first, and none if the person has a copy: `amends` are the
+    orders and cases that it has an effect on.
     """
     people = persons(touchpoints, shared_over)
     return {root: sorted([*own, *of_others(root, people)], key=place) for root, own in people.items()}
@@ -86,14 +87,16 @@ def place(touchpoint: Touchpoint) -> tuple[object, ...]:
 def of_others(root: str, people: dict[str, list[Touchpoint]]) -> list[Touchpoint]:
     """The touchpoints of others about the orders and cases of this person's touchpoints."""
     known = {thing for touchpoint in people[root] for thing in things(touchpoint)}
-    taken = {(touchpoint["source"], touchpoint["id"]) for touchpoint in people[root]}
+    mine = {(touchpoint["source"], touchpoint["id"]) for touchpoint in people[root]}
     theirs = [touchpoint for other, history in people.items() if other != root for touchpoint in history]
-    found = []
+    taken, found = set(), []
     for touchpoint in sorted(theirs, key=lambda touchpoint: (touchpoint["received_us"], touchpoint["digest"])):
         pair = touchpoint["source"], touchpoint["id"]
-        if things(touchpoint) & known:
-            found.append(touchpoint | {"own": False, "amends": pair not in taken})
-        taken.add(pair)
+        about = things(touchpoint) & known
+        amends = {thing for thing in about if pair not in mine and (pair, thing) not in taken}
+        taken |= {(pair, thing) for thing in about}
+        if about:
+            found.append(touchpoint | {"own": False, "amends": amends})
     return found
 
 

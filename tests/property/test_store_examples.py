@@ -102,3 +102,12 @@ def test_a_late_touchpoint_finds_the_case_that_others_had_opened_before_the_pers
         [touchpoint("3", 30 * DAY_US, "customer_id:a"), touchpoint("4", 60 * DAY_US, "customer_id:a", case=case("1"))],
         [touchpoint("5", HOUR_US, "customer_id:a")],
     )
+
+
+def test_a_month_in_which_only_others_spoke_is_gone_with_the_case_that_they_spoke_about(store: Store) -> None:
+    check_batches(
+        store,
+        [touchpoint("1", 0, "email:e"), touchpoint("2", 0, "phone:p", case=case("1")), touchpoint("3", 0, "email:e", "phone:p")],
+        [touchpoint("4", 60 * DAY_US, case=case("1"))],
+        [touchpoint("5", 0, "customer_id:a", case=case("1"))],
+    )

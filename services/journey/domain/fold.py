@@ -6,7 +6,7 @@ opening state is kept in `openings` when its first touchpoint comes, so that a l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
@@ -70,23 +70,24 @@ class Fold:
         self._note(touchpoint, own_stage, stage, is_open)
         self._about(touchpoint, self._reached(stage))
 
-    def meet(self, touchpoint: Derived, *, amends: bool = True) -> bool:
+    def meet(self, touchpoint: Derived, amends: Collection[str]) -> bool:
         """Somebody else's next touchpoint on an order or case that the person has touchpoints about; whether it counts here.
 
-        Before the person's first one it makes the thing somebody else's, after it it amends the person's thing, if it is that;
-        a copy of a touchpoint that counts already does not amend.
+        Before the person's first one it makes the thing somebody else's, after it it amends the person's thing, if it is that and
+        is among those that it `amends` (as identities).
         """
         state = self.state
         order_key, case_key = order_key_of(touchpoint), case_key_of(touchpoint)
         self._elsewhere |= {order_key, case_key} - state.orders.keys() - state.cases.keys()
-        order, case = state.orders.get(order_key), state.cases.get(case_key)
-        if not amends or (order is None and case is None):
+        order = state.orders.get(order_key) if order_key.replace("/", ":", 1) in amends else None
+        case = state.cases.get(case_key) if case_key.replace("/", ":", 1) in amends else None
+        if order is None and case is None:
             return False
         self._enter(touchpoint)
         if order is not None:
-            state.orders[order_key] = self._put_order(orders.amended(order, touchpoint))
+            self.state.orders[order_key] = self._put_order(orders.amended(order, touchpoint))
         if case is not None:
-            state.cases[case_key] = self._put_case(cases.continued(case, touchpoint, own=False))
+            self.state.cases[case_key] = self._put_case(cases.continued(case, touchpoint, own=False))
         return True
 
     def finish(self) -> None:
@@ -332,14 +333,18 @@ class Fold:
         day = self._rules.calendar.day(touchpoint.time_us)
         month = month_of_day(day)
         if month != self.month:
-            self.open_month(month)
+            self.state = self._over()
+            self.openings[month] = encode_state(self.state)
+            self.month = month
         return day
 
-    def open_month(self, month: int) -> None:
-        """Enter a month: what belongs to the one before is over."""
-        self.state.day, self.state.transitions = None, 0
-        self.openings[month] = encode_state(self.state)
-        self.month = month
+    def opening(self) -> bytes:
+        """What is kept of a month that would begin now."""
+        return encode_state(self._over())
+
+    def _over(self) -> State:
+        """The state when its month is over."""
+        return replace(self.state, day=None, transitions=0)
 
     def _put(self, fact: Fact) -> None:
         """State a fact, in the month of its first effect."""

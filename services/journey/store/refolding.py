@@ -35,10 +35,10 @@ class Task(NamedTuple):
 
 
 class Other(NamedTuple):
-    """Somebody else's touchpoint on a person's order or case; `amends`: it is no copy of one that counts already."""
+    """Somebody else's touchpoint on a person's orders and cases; `amends` are those (as identities) that it has an effect on."""
 
     derived: Derived
-    amends: bool
+    amends: Collection[str]
 
 
 class _Refold:
@@ -66,10 +66,7 @@ class _Refold:
 
     def meets(self) -> bool:
         """Whether the fold has come to the state that is kept for the month after the changes."""
-        if self.meeting is None:
-            return False
-        self.fold.open_month(self.meeting.month)
-        return self.fold.openings[self.meeting.month] == self.meeting.opening
+        return self.meeting is not None and self.fold.opening() == self.meeting.opening
 
     def things(self) -> set[str]:
         """The orders and cases, as identities, that the person's earlier touchpoints were about."""
@@ -85,7 +82,6 @@ class _Refold:
         if state.journey is not None:
             open_keys.add(f"ended/{state.journey.cohort.id}")
         self.fold.facts = {place: fact for place, fact in self.fold.facts.items() if place[1] not in open_keys}
-        self.fold.openings.pop(self.meeting.month)
         rebuilt = [month for month in self.rebuilt if month.month < self.meeting.month]
         restored = {month.month: {key: raw for key, raw in decode(month.facts).items() if key in open_keys} for month in rebuilt}
         return self._outcome(Outcome(self.person), rebuilt, restored)
@@ -126,7 +122,7 @@ def advance(fold: Fold, own: Iterable[Derived], others: Iterable[Other]) -> Key 
     for key, _, derived, other in stream:
         if other is None:
             fold.advance(derived)
-        elif not fold.meet(derived, amends=other.amends):
+        elif not fold.meet(derived, other.amends):
             continue
         last = key
     return last
@@ -181,7 +177,7 @@ class Refolding:
     def _other(self, one: OfOthers, from_us: int) -> Other:
         """What came before the fold began only tells whose a thing is that is new to the person since."""
         derived = self._derive(one.body)
-        return Other(derived, one.amends and derived.time_us >= from_us)
+        return Other(derived, one.amends if derived.time_us >= from_us else ())
 
 
 def key_of(derived: Derived) -> Key:

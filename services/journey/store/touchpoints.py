@@ -67,11 +67,35 @@ class Span(NamedTuple):
 
 
 class OfOthers(NamedTuple):
-    """Somebody else's touchpoint on an order or case. A touchpoint happens once: where there are copies under several people, it
-    amends through the person's own, else through the copy that takes precedence."""
+    """Somebody else's touchpoint on a person's orders and cases; `amends` are those that it has an effect on."""
 
     body: bytes
-    amends: bool
+    amends: set[str]
+
+
+class Copies:
+    """Which of the copies of touchpoints count, given all of them, the one that takes precedence first, with owners and things.
+
+    A touchpoint happens once: for each owner one copy counts; and an order or case of a person is amended by no copy of a touchpoint
+    that the person has as well, else by one of the copies about it.
+    """
+
+    def __init__(self, ranked: Sequence[tuple[Reference, int, frozenset[str]]]) -> None:
+        self._counted: dict[tuple[str, str, int], Reference] = {}
+        self._amending: dict[tuple[str, str, str], Reference] = {}
+        for reference, owner, things in ranked:
+            source, id, _ = reference
+            if self._counted.setdefault((source, id, owner), reference) == reference:
+                for thing in things:
+                    self._amending.setdefault((source, id, thing), reference)
+        self._counting = frozenset(self._counted.values())
+
+    def is_counted(self, reference: Reference) -> bool:
+        return reference in self._counting
+
+    def amends(self, person: int, thing: str, reference: Reference) -> bool:
+        source, id, _ = reference
+        return (source, id, person) not in self._counted and self._amending[source, id, thing] == reference
 
 
 def precedence(received_us: int, body: bytes) -> tuple[int, bytes]:
@@ -196,39 +220,45 @@ class Touchpoints:
         """
         rows = self._db.execute(
             tx,
-            "SELECT DISTINCT k.owner, p.source, p.id, p.anchor_id, p.has_copies, p.body FROM {k} JOIN identity i ON i.name = k.thing "
-            "JOIN membership m ON m.identity_id = i.id JOIN touchpoint p ON p.set_id = m.set_id "
+            "SELECT k.owner, k.thing, p.source, p.id, p.anchor_id, p.has_copies, p.body FROM {k} "
+            "JOIN identity i ON i.name = k.thing JOIN membership m ON m.identity_id = i.id JOIN touchpoint p ON p.set_id = m.set_id "
             "WHERE p.owner_id <> k.owner AND p.time_us >= k.from_us AND p.time_us < k.to_us",
             k=Keys({**_SPAN, "thing": "text"}, [(*span, thing) for span, things in wanted for thing in things]),
         )
-        copies = self._ranked_copies(tx, {(row[1], row[2]) for row in rows if row[4]})
-        found: dict[int, list[OfOthers]] = {}
-        for person, source, id, anchor, has_copies, body in rows:
-            of_others = OfOthers(bytes(body), True)
-            if has_copies:
-                ranked = copies[source, id]
-                owner = next(owner for owner, of_anchor in ranked if of_anchor == anchor)
-                if next(of_anchor for of_owner, of_anchor in ranked if of_owner == owner) != anchor:
-                    continue
-                is_first = ranked[0][1] == anchor and all(of_owner != person for of_owner, _ in ranked)
-                of_others = OfOthers(bytes(body), is_first)
-            found.setdefault(person, []).append(of_others)
-        return found
+        copied = {(row[2], row[3]) for row in rows if row[5]}
+        copies = Copies(self._copies_about(tx, copied, {row[1] for row in rows if row[5]})) if copied else None
+        found: dict[tuple[int, Reference], OfOthers] = {}
+        for person, thing, source, id, anchor, has_copies, body in rows:
+            reference = (source, id, anchor)
+            if has_copies and copies is not None and not copies.is_counted(reference):
+                continue
+            one = found.setdefault((person, reference), OfOthers(bytes(body), set()))
+            if not has_copies or copies is None or copies.amends(person, thing, reference):
+                one.amends.add(thing)
+        of_others: dict[int, list[OfOthers]] = {}
+        for (person, _), one in found.items():
+            of_others.setdefault(person, []).append(one)
+        return of_others
 
-    def _ranked_copies(self, tx: Connection, ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[tuple[int, int]]]:
-        """Per (source, id) the (owner, anchor) of all copies, the one that takes precedence first."""
-        if not ids:
-            return {}
+    def _copies_about(
+        self, tx: Connection, ids: Collection[tuple[str, str]], things: Collection[str]
+    ) -> list[tuple[Reference, int, frozenset[str]]]:
+        """All copies of these (source, id), the one that takes precedence first: with its owner, and which of the things it is about."""
         rows = self._db.execute(
             tx,
-            "SELECT p.source, p.id, p.received_us, p.body, p.owner_id, p.anchor_id FROM {k} "
-            "JOIN touchpoint p ON p.source = k.source AND p.id = k.id",
+            "SELECT p.source, p.id, p.anchor_id, p.owner_id, p.received_us, p.body, i.name FROM {k} "
+            "JOIN touchpoint p ON p.source = k.source AND p.id = k.id LEFT JOIN membership m ON m.set_id = p.set_id "
+            "LEFT JOIN identity i ON i.id = m.identity_id",
             k=Keys({"source": "text", "id": "text"}, sorted(ids)),
         )
-        ranked: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        for source, id, _, _, owner, anchor in sorted(rows, key=lambda row: precedence(row[2], bytes(row[3]))):
-            ranked.setdefault((source, id), []).append((owner, anchor))
-        return ranked
+        about: dict[Reference, set[str]] = {}
+        for row in rows:
+            about.setdefault((row[0], row[1], row[2]), set()).update({row[6]} & set(things))
+        ranked = {(row[0], row[1], row[2]): (precedence(row[4], bytes(row[5])), row[3]) for row in rows}
+        return [
+            (reference, owner, frozenset(about[reference]))
+            for reference, (_, owner) in sorted(ranked.items(), key=lambda entry: entry[1][0])
+        ]
 
     def owners_of_things(self, tx: Connection, handles: Collection[int]) -> dict[int, tuple[set[int], int]]:
         """For orders and cases (by identity): the owners of the touchpoints about them, and the time of the first of these."""

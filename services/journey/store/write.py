@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID, uuid4, uuid5
 
@@ -133,13 +134,8 @@ class Writer:
                 affected.setdefault(owner, Affected()).added.append(one.derived)
         self._touchpoints.append(tx, new)
         if twice:
-            self._mark_copies(tx, twice, affected)
+            self._touch_copies(tx, twice, (), affected)
         return new
-
-    def _mark_copies(self, tx: Connection, twice: Collection[tuple[str, str]], affected: dict[int, Affected]) -> None:
-        """Whoever owns a copy is folded anew from the earliest copy on: another may count now."""
-        self._touchpoints.mark_copies(tx, twice)
-        self._touch_copies(tx, twice, (), affected)
 
     # -- who owns what ------------------------------------------------------------------------------------------------------
 
@@ -162,8 +158,13 @@ class Writer:
     def _touch_copies(
         self, tx: Connection, ids: Collection[tuple[str, str]], displaced: Sequence[Kept], affected: dict[int, Affected]
     ) -> None:
-        """Another copy of these touchpoints may count now, for whoever owns one or owned a displaced one, and on their orders and cases."""
+        """Another copy of these touchpoints may count now, for whoever owns one or owned a displaced one, and on their orders and cases.
+
+        Copies under strangers, stored at the same time by two writers, learn of each other here at the latest: when one moves.
+        """
         copies = self._touchpoints.copies(tx, ids)
+        if several := [pair for pair, n in Counter((kept.source, kept.id) for kept in copies).items() if n > 1]:
+            self._touchpoints.mark_copies(tx, several)
         times: dict[tuple[str, str], set[int]] = {}
         for kept in copies:
             times.setdefault((kept.source, kept.id), set()).add(kept.time_us)
