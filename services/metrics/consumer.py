@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Mapping, Sequence
 
-import msgspec
 from sqlalchemy import Connection
 
 from schemas.facts import WATERMARK_KEY
-from schemas.rejected import RejectedRecord
-from schemas.times import format_time
-from schemas.topics import JOURNEYS, REJECTED
+from schemas.topics import JOURNEYS
 from services.metrics.domain.calendar import Calendar
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import generations, watermarks
 from services.metrics.store.taking import Taking
-from services.metrics.waiting import Waiting
-from services.shared.bus import Bus, Outgoing, Record
+from services.shared.bus import Bus, Record
 from services.shared.clock import Clock
 from services.shared.consume import ConsumeLoop
 from services.shared.db import Database
-from services.shared.errors import Misplaced, Rejected, Unavailable
+from services.shared.errors import Misplaced, Unavailable
 from services.shared.log import Log
 from services.shared.positions import Positions
+from services.shared.rejects import Rejects
+from services.shared.waiting import Waiting
 
 GROUP = "metrics"
-PUBLISH_TIMEOUT_S = 30.0
 
 
 class Consumer:
@@ -40,8 +36,10 @@ class Consumer:
         self._taking = Taking(database, calendar)
         self._hash = generations.generation_hash(calendar.time_zone)
         self._positions = Positions(database, generations.MEND)
-        self._publisher = bus.publisher()
-        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self.reject, waiting.notify, log)
+        self._rejects = Rejects(bus, GROUP, clock)
+        self._loop = ConsumeLoop(
+            bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self._rejects.keep, waiting.notify, log
+        )
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))
 
@@ -50,7 +48,7 @@ class Consumer:
 
     def stop(self) -> None:
         self._loop.stop()
-        self._publisher.close()
+        self._rejects.close()
 
     def well(self) -> None:
         """Raises Misplaced for partitions that can't go on, Unavailable for trouble that may pass."""
@@ -82,23 +80,3 @@ class Consumer:
         self._monitoring.batch_seconds.observe(time.perf_counter() - started_s)
         oldest_ms = min(record.timestamp_ms for record in records)
         self._monitoring.freshness_seconds.observe(max(0.0, self._clock() / 1e6 - oldest_ms / 1e3))
-
-    def reject(self, record: Record, error: Rejected) -> None:
-        """Keep a record that can't be processed in `touchpoints.rejected`. Raises Unavailable if that fails."""
-        kept = RejectedRecord(
-            source=GROUP,
-            code=error.code,
-            message=error.message,
-            pointer=error.pointer,
-            body=base64.b64encode(record.value or b"").decode(),
-            rejected_at=format_time(self._clock()),
-            room=GROUP,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-        )
-        sent = self._publisher.publish([Outgoing(REJECTED, GROUP.encode(), msgspec.json.encode(kept))])
-        try:
-            sent.result(PUBLISH_TIMEOUT_S)
-        except TimeoutError:
-            raise Unavailable("the bus does not take rejected records") from None

@@ -17,12 +17,12 @@ from services.metrics.monitoring import Monitoring
 from services.metrics.store import generations, watermarks
 from services.metrics.store.checking import Checked, check
 from services.metrics.store.reading import Reading
-from services.metrics.waiting import Waiting
 from services.shared.bus import Bus
 from services.shared.clock import Clock
 from services.shared.db import Database
 from services.shared.errors import Unavailable
 from services.shared.http import not_yet
+from services.shared.waiting import Waiting
 
 
 class Basis(NamedTuple):

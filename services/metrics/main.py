@@ -15,13 +15,13 @@ from services.metrics.domain.calendar import Calendar
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import generations
 from services.metrics.store.tables import METADATA
-from services.metrics.waiting import Waiting
 from services.shared.bus import Bus
 from services.shared.clock import Clock, system_clock
 from services.shared.config import Settings
 from services.shared.db import Database
 from services.shared.http import Check
 from services.shared.log import Log
+from services.shared.waiting import Waiting
 
 
 @dataclass(frozen=True)

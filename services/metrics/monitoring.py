@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from services.shared.errors import Unavailable
+from services.shared.lag import PerPartition
 from services.shared.mismatches import check_mismatches
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -36,7 +34,9 @@ class Monitoring:
 
     def watch_lag(self, lag: Callable[[], Mapping[int, int]]) -> None:
         """Ask for the lag of each partition whenever Prometheus scrapes."""
-        self._registry.register(_Lag(lag))
+        self._registry.register(
+            PerPartition("waypost_metrics_lag_records", "Records of a partition of journeys that are not counted yet", lag)
+        )
 
     def watch_stopped(self, stopped: Callable[[], int]) -> None:
         """Ask how many partitions are stopped whenever Prometheus scrapes."""
@@ -45,25 +45,3 @@ class Monitoring:
             "Partitions of journeys that this process holds and cannot go on with; must be 0",
             registry=self._registry,
         ).set_function(stopped)
-
-
-class _Lag(Collector):
-    def __init__(self, lag: Callable[[], Mapping[int, int]]) -> None:
-        self._lag = lag
-
-    def describe(self) -> Iterable[Metric]:
-        return [self._family()]
-
-    def collect(self) -> Iterable[Metric]:
-        family = self._family()
-        try:
-            for partition, records in self._lag().items():
-                family.add_metric([str(partition)], records)
-        except Unavailable:
-            return []
-        return [family]
-
-    def _family(self) -> GaugeMetricFamily:
-        return GaugeMetricFamily(
-            "waypost_metrics_lag_records", "Records of a partition of journeys that are not counted yet", labels=["partition"]
-        )
