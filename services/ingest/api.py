@@ -41,7 +41,11 @@ class Registry(Protocol):
     """Knows the sources by their write keys."""
 
     def find(self, key: str) -> Source | None:
-        """The source of a write key, at once; None if it is unknown or revoked."""
+        """The source of a write key, at once; None if it is unknown or revoked, as far as was read by now."""
+        ...
+
+    def check_read(self) -> None:
+        """Raises Unavailable as long as the sources could never be read, so that nobody can be called unknown."""
         ...
 
 
@@ -110,13 +114,14 @@ class Touchpoints:
         return await self._publish(source, batch, began)
 
     def _authenticate(self, headers: Headers, query: dict[str, str], items: Sequence[bytes]) -> Source:
-        """The source of the first known key. Raises Problem 401."""
+        """The source of the first known key. Raises Problem 401, Unavailable while it cannot be told who is known."""
         for key in sent_keys(headers, query):
             if (source := self._registry.find(key)) is not None:
                 return source
         for key in keys_of(items[0]):
             if (source := self._registry.find(key)) is not None:
                 return source
+        self._registry.check_read()
         message = "send the write key of a source, such as Authorization: Bearer KEY; `waypost sources list` shows the sources"
         raise Problem(401, "unknown_write_key", message, headers={"WWW-Authenticate": "Bearer"})
 

@@ -18,7 +18,7 @@ from sqlalchemy import BigInteger, Column, MetaData, Table, Text
 
 from services.shared.clock import Clock
 from services.shared.db import Database
-from services.shared.errors import Misconfigured, Rejected
+from services.shared.errors import Misconfigured, Rejected, Unavailable
 from services.shared.http.guard import hashed
 
 KEY = re.compile(r"c[0-9A-Za-z]{24,127}", re.ASCII)
@@ -85,6 +85,7 @@ class Sources:
         self._fixed = dict(fixed or {})
         self._known = dict(self._fixed)
         self._is_created = False
+        self._is_read = False
 
     def find(self, key: str) -> Source | None:
         """The source of a write key, from memory; None if there is none or it is revoked."""
@@ -97,7 +98,12 @@ class Sources:
         with self._database.snapshot() as tx:
             rows = self._database.execute(tx, query)
         stored = {row[0]: Source(row[1], row[2], tuple(json.loads(row[3]))) for row in rows}
-        self._known = stored | self._fixed
+        self._known, self._is_read = stored | self._fixed, True
+
+    def check_read(self) -> None:
+        """Raises Unavailable as long as no `refresh` has succeeded."""
+        if not self._is_read:
+            raise Unavailable("the sources could not be read yet")
 
     def add(self, source: Source, key: str | None = None) -> str:
         """Register a source, or give one that is there a further key; returns the key, which is shown only here.

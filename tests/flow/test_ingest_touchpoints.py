@@ -335,6 +335,16 @@ def test_a_database_that_is_away_keeps_nobody_from_posting(tmp_path: Path) -> No
     away.close()
 
 
+def test_a_key_is_called_unknown_only_once_the_sources_were_read(tmp_path: Path) -> None:
+    """A process that starts while its database is away would turn good senders away for ever: an SDK drops what gets a 401."""
+    away = Ingest(tmp_path, database="postgresql://waypost@127.0.0.1:1/none", write_keys=f"shop={KEY}")
+    answer = away.post(PURCHASE, key="c" + "9" * 24)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert away.accepted() == []
+    away.close()
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.binary(max_size=60) | st.sampled_from([json.dumps(PURCHASE).encode(), b"[1,{}]", b'{"type":"x"}\n7']),
