@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from sqlalchemy import Connection
 
 from services.journey.domain.identity import Identity, IdentitySet, Sighting
-from services.journey.store.tables import MEMBERSHIP
+from services.journey.store.tables import IDENTITY_SET, MEMBERSHIP
 from services.shared.db import Database, Keys
 
 Members = tuple[int, ...]
@@ -123,8 +123,9 @@ class Identities:
         )
         unused = [row[0] for row in rows]
         if unused:
-            self._db.execute(tx, "DELETE FROM membership WHERE set_id IN (SELECT k.id FROM {k})", k=_ids(unused))
-            self._db.execute(tx, "DELETE FROM identity_set WHERE id IN (SELECT k.id FROM {k})", k=_ids(unused))
+            pairs = [(member, one.id) for one in self.sets(tx, unused) for member in one.members if member != one.customer]
+            self._db.delete(tx, MEMBERSHIP, Keys({"identity_id": "bigint", "set_id": "bigint"}, pairs))
+            self._db.delete(tx, IDENTITY_SET, _ids(unused))
         return unused
 
     def sightings(self, tx: Connection, sets: Collection[int], from_us: int, to_us: int) -> list[Sighting]:

@@ -121,12 +121,7 @@ class People:
     def write_months(self, tx: Connection, changes: Sequence[Change], version: int) -> None:
         """Write months, take away those without facts, and note what has to be published."""
         gone = [(change.root, change.month) for change in changes if change.facts is None]
-        if gone:
-            self._db.execute(
-                tx,
-                "DELETE FROM month WHERE (root_id, month) IN (SELECT k.root, k.month FROM {k})",
-                k=Keys({"root": "bigint", "month": "bigint"}, gone),
-            )
+        self._db.delete(tx, MONTH, Keys({"root_id": "bigint", "month": "bigint"}, gone))
         self._db.insert(
             tx,
             MONTH,
@@ -160,7 +155,7 @@ class People:
         if gone:
             self._db.execute(
                 tx,
-                "UPDATE journey SET gone = true WHERE id IN (SELECT k.id FROM {k})",
+                "UPDATE journey SET gone = true FROM {k} WHERE journey.id = k.id",
                 k=Keys({"id": "text"}, [(i,) for i in gone]),
             )
         self._db.insert(
@@ -185,12 +180,7 @@ class People:
 
     def write_cases(self, tx: Connection, cases: Sequence[tuple[int, CaseFact]], gone: Sequence[tuple[int, str, str]]) -> None:
         """Bring the rows of cases up to these facts, by root; `gone` are (root, system, case_id) that this person has no more."""
-        if gone:
-            self._db.execute(
-                tx,
-                "DELETE FROM service_case WHERE (root_id, system, case_id) IN (SELECT k.root, k.system, k.case_id FROM {k})",
-                k=Keys({"root": "bigint", "system": "text", "case_id": "text"}, gone),
-            )
+        self._db.delete(tx, CASE, Keys({"root_id": "bigint", "system": "text", "case_id": "text"}, gone))
         self._db.insert(
             tx,
             CASE,

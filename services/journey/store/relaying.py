@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row
 
 from services.journey.store.people import unpack
+from services.journey.store.tables import UNPUBLISHED
 from services.shared.db import Database, Keys
 
 
@@ -44,16 +45,9 @@ class UnpublishedMonths:
 
     def done(self, tx: Connection, published: Sequence[Unpublished]) -> None:
         """These versions are on the bus; a month that has a newer one by now stays listed."""
-        if published:
-            self._db.execute(
-                tx,
-                "DELETE FROM unpublished WHERE (partition, root_id, month, version) IN "
-                "(SELECT k.partition, k.root_id, k.month, k.version FROM {k})",
-                k=Keys(
-                    {"partition": "bigint", "root_id": "bigint", "month": "bigint", "version": "bigint"},
-                    [(month.partition, month.root, month.month, month.version) for month in published],
-                ),
-            )
+        rows = [(month.partition, month.root, month.month, month.version) for month in published]
+        keys = Keys({"partition": "bigint", "root_id": "bigint", "month": "bigint", "version": "bigint"}, rows)
+        self._db.delete(tx, UNPUBLISHED, keys)
 
 
 def _unpublished(row: Row[*tuple[Any, ...]]) -> Unpublished:

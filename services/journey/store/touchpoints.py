@@ -145,17 +145,13 @@ class Touchpoints:
         )  # fmt: skip
 
     def remove(self, tx: Connection, references: Collection[Reference]) -> None:
-        self._db.execute(
-            tx,
-            "DELETE FROM touchpoint WHERE (source, id, anchor_id) IN (SELECT k.source, k.id, k.anchor FROM {k})",
-            k=Keys(_REFERENCE, list(references)),
-        )
+        self._db.delete(tx, TOUCHPOINT, Keys({"source": "text", "id": "text", "anchor_id": "bigint"}, list(references)))
 
     def mark_copies(self, tx: Connection, ids: Collection[tuple[str, str]]) -> None:
         """Note that a (source, id) came under more than one anchor."""
         self._db.execute(
             tx,
-            "UPDATE touchpoint SET has_copies = true WHERE (source, id) IN (SELECT k.source, k.id FROM {k})",
+            "UPDATE touchpoint SET has_copies = true FROM {k} WHERE touchpoint.source = k.source AND touchpoint.id = k.id",
             k=Keys({"source": "text", "id": "text"}, sorted(ids)),
         )
 
