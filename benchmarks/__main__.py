@@ -21,6 +21,7 @@ from services.shared.clock import system_clock
 from tests.parts.server import PartMissing
 
 RESULTS = Path(__file__).with_name("results") / "latest.json"
+WIDTH = 170
 NAMES = ("ingest_batches", "ingest_single", "stitching", "questions", "freshness", "growth", "memory", "start")
 
 
@@ -32,7 +33,7 @@ def main(
     wanted = names or list(NAMES)
     if unknown := sorted(set(wanted) - set(NAMES)):
         raise typer.BadParameter(f"there is no {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    console, rows, began = Console(), dict[str, list[Row]](), time.monotonic()
+    console, rows, began = _console(), dict[str, list[Row]](), time.monotonic()
     try:
         with Bench(large) as bench:
             for name in wanted:
@@ -58,15 +59,25 @@ def _measure(name: str, bench: Bench, console: Console) -> list[Row]:
         console.print(f"{name}: {time.monotonic() - began:.0f} s")
 
 
+def _console() -> Console:
+    """As wide as the terminal; wide enough for the table where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
 def table(measured: Mapping[str, Sequence[Row]]) -> Table:
     """The table as printed."""
     shown = Table("what", "measured", "goal", "reached", "beside it (this machine, now)")
     for rows in measured.values():
         for row in rows:
-            beside = ", ".join(f"{name.replace('_', ' ')} {value:,.5g}" for name, value in row.beside.items())
+            beside = ", ".join(f"{name.replace('_', ' ')} {_figure(value)}" for name, value in row.beside.items())
             reached = "[green]yes[/]" if row.is_reached else "[red]no[/]"
             shown.add_row(row.what, f"{row.measured:.3g} {row.unit}", f"≤ {row.goal:g} {row.unit}", reached, beside)
     return shown
+
+
+def _figure(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _write(measured: Mapping[str, Sequence[Row]], large: bool, seconds: float) -> None:

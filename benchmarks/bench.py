@@ -7,15 +7,17 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from benchmarks.child import Child
-from benchmarks.stores import Stores, fill
+from benchmarks.copying import copied
+from benchmarks.stores import PARTITIONS, Stores, fill
 from tests.parts.kafka import Kafka
 from tests.parts.postgres import Postgres
 
 KEY = "c0123456789012345678901234"
-PARTITIONS = 12
+Form = Literal["sqlite", "postgres"]
+FORMS: tuple[Form, ...] = ("sqlite", "postgres")
 Part = TypeVar("Part", Kafka, Postgres)
 
 
@@ -25,7 +27,7 @@ class Bench:
     def __init__(self, large: bool = False) -> None:
         self.large = large
         self._stack = ExitStack()
-        self._filled: dict[tuple[str, int], Stores] = {}
+        self._filled: dict[tuple[Form, int], Stores] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +47,11 @@ class Bench:
     @cached_property
     def postgres(self) -> Postgres:
         return self._started(Postgres())
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many touchpoints are stored where the cost must not depend on it: few, and ten times as many."""
+        return (100_000, 1_000_000) if self.large else (10_000, 100_000)
 
     def new_folder(self) -> Path:
         return Path(tempfile.mkdtemp(dir=self.folder))
@@ -68,13 +75,16 @@ class Bench:
             settings["WAYPOST_DATABASE"] = self.postgres.new_database()
         return settings
 
-    def filled(self, on: str, touchpoints: int) -> Stores:
-        """Journey's and metrics' databases with so many touchpoints stored, `on` "postgres" or "sqlite"; kept for the whole run."""
+    def filled(self, on: Form, touchpoints: int) -> Stores:
+        """Journey's and metrics' databases with so many touchpoints stored; kept for the whole run."""
         if (on, touchpoints) not in self._filled:
-            where = self.postgres.new_database() if on == "postgres" else self.new_folder()
-            stores = self._stack.enter_context(closing(Stores(where)))
-            fill(stores, touchpoints)
+            if on == "postgres":
+                stores = copied(self.filled("sqlite", touchpoints), self.postgres.new_database())
+            else:
+                stores = Stores(self.new_folder())
+                fill(stores, touchpoints)
             self._filled[on, touchpoints] = stores
+            self._stack.callback(stores.close)
         return self._filled[on, touchpoints]
 
     def _started(self, part: Part) -> Part:

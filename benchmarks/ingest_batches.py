@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
-from benchmarks.bench import KEY, PARTITIONS, Bench
+from benchmarks.bench import KEY, Bench
 from benchmarks.child import waypost
 from benchmarks.row import Row, ratio
+from benchmarks.stores import PARTITIONS
 from benchmarks.traffic import request, send
 from benchmarks.workload import deliveries
 from schemas.topics import TOUCHPOINTS

@@ -11,7 +11,7 @@ from statistics import median
 class Row:
     """`measured` and `goal` are in `unit` (`×` for ratios); the goal is the most that `measured` may be.
 
-    `beside` are the absolute figures of the same run, by a name that ends with their unit. They hold for the machine and the
+    `beside` are the absolute figures of the same run, by a name with their unit. They hold for the machine and the
     moment only.
     """
 
@@ -19,7 +19,7 @@ class Row:
     measured: float
     unit: str
     goal: float
-    beside: Mapping[str, float] = field(default_factory=dict)
+    beside: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def is_reached(self) -> bool:

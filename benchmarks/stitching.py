@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from statistics import median
 
+from benchmarks.bench import Bench
+from benchmarks.row import Row, ratio
 from benchmarks.workload import records
 from schemas import vocabulary
 from services.journey.consumer import BATCH, derivation
@@ -15,6 +18,7 @@ from services.shared.bus import Record
 from services.shared.config import Settings
 from services.shared.db import Database
 
+TOUCHPOINTS, ROUNDS = 20_000, 5
 _COLUMNS = (
     "source", "id", "anchor_id", "set_id", "owner_id", "time_us", "original_us", "received_us", "case_rank", "has_copies", "body",
 )  # fmt: skip
@@ -85,3 +89,11 @@ def measure(url: str, touchpoints: int) -> dict[str, float]:
     bare_s = bare_insert(bare, batches)
     journey_s = stitch(journey, writer, batches)
     return {"touchpoints": len(stream), "bare_s": bare_s, "journey_s": journey_s, "ratio": journey_s / bare_s}
+
+
+def run(bench: Bench) -> list[Row]:
+    """Pairs: a year bare, then stitched; on fresh schemas every time."""
+    pairs = [measure(bench.postgres.url, TOUCHPOINTS) for _ in range(ROUNDS)]
+    bare, ours = ([1e6 * pair[name] / pair["touchpoints"] for pair in pairs] for name in ("bare_s", "journey_s"))
+    beside = {"journey_us": median(ours), "bare_us": median(bare)}
+    return [Row("stitching: wall time / bare inserts into the same PostgreSQL", ratio(ours, bare), "×", 2, beside)]

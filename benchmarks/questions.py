@@ -1,0 +1,90 @@
+"""KPI queries: p99 over every declared KPI and the stage table, against `SELECT 1` through the same HTTP stack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlencode
+
+from benchmarks.bench import FORMS, Bench, Form
+from benchmarks.child import Child, module
+from benchmarks.question_server import PATH
+from benchmarks.row import Row, quantile
+from services.cli.client import Service
+from services.metrics.domain.catalogue import KPIS
+
+ROUNDS, WARM_UP = 6, 1
+YEAR = {"from": "2025-11-01", "to": "2026-11-01"}
+RANGES: Mapping[str, Mapping[str, str]] = {
+    "none": {"from": "2025-11-20", "to": "2026-10-15"},
+    "month": YEAR,
+    "day": {"from": "2026-09-01", "to": "2026-11-01"},
+    "hour": {"from": "2026-10-25", "to": "2026-11-01"},
+}
+AS_OF = "2026-10-31T12:34:56Z"
+"""Within the newest day that has touchpoints, so that this day has to be cut, as it is when somebody asks for what is so now."""
+
+
+def run(bench: Bench) -> list[Row]:
+    """Each question in turn, with `SELECT 1` right after it; rows for both databases and both sizes."""
+    return [row for on in FORMS for row in _form(bench, on)]
+
+
+def questions() -> list[str]:
+    """Paths: every KPI by every grain of RANGES and every set of dimensions, and the stage table."""
+    asked = []
+    for kpi in KPIS:
+        for grain in RANGES.keys() & set(kpi.grains):
+            for by in [(), *kpi.dimension_sets]:
+                asked.append((f"/v1/kpis/{kpi.id}", {**RANGES[grain], "grain": grain, "by": ",".join(by)}))
+    for unit, by_text, span in (("journey", "", YEAR), ("journey", "channel", YEAR), ("person", "", RANGES["none"])):
+        asked.append(("/v1/stages", {**span, "unit": unit, "by": by_text}))
+    return sorted(f"{path}?{urlencode({**query, 'as_of': AS_OF})}" for path, query in asked)
+
+
+def _form(bench: Bench, on: Form) -> list[Row]:
+    rows = []
+    for size in bench.sizes:
+        child = bench.start(_server(bench, on, size))
+        asked = _ask(child)
+        child.stop()
+        ours = [pair[0] for pairs in asked.values() for pair in pairs]
+        bare = [pair[1] for pairs in asked.values() for pair in pairs]
+        medians = {path: median(pair[0] for pair in pairs) for path, pairs in asked.items()}
+        slowest = max(medians, key=lambda path: medians[path])
+        p99_ms, bare_p99_ms = quantile(ours, 0.99), quantile(bare, 0.99)
+        what = f"a KPI query on {on}, {size:,} touchpoints: p99"
+        figures = {"p50_ms": median(ours), "select_1_p50_ms": median(bare), "select_1_p99_ms": bare_p99_ms, "queries": len(ours)}
+        rows.append(Row(what, p99_ms, "ms", 10, figures))
+        slow: dict[str, float | str] = {
+            "slowest_p50_ms": medians[slowest],
+            "it_is": slowest.removesuffix(f"&{urlencode({'as_of': AS_OF})}"),
+        }
+        rows.append(Row(f"{what} / that of SELECT 1", p99_ms / bare_p99_ms, "×", 20, slow))
+    return rows
+
+
+def _server(bench: Bench, on: Form, touchpoints: int) -> Child:
+    settings, where = bench.settings(), bench.filled(on, touchpoints).where
+    settings |= {"WAYPOST_DATA": str(where)} if isinstance(where, Path) else {"WAYPOST_DATABASE": where}
+    return module("question_server", settings, bench.folder)
+
+
+def _ask(child: Child) -> dict[str, list[tuple[float, float]]]:
+    """By question, the milliseconds of it and of the `SELECT 1` after it, each time that it was asked."""
+    service, asked = Service(child.url), dict[str, list[tuple[float, float]]]()
+    for turn in range(ROUNDS + WARM_UP):
+        for path in questions():
+            pair = _timed_ms(service, path), _timed_ms(service, PATH)
+            if turn >= WARM_UP:
+                asked.setdefault(path, []).append(pair)
+    service.close()
+    return asked
+
+
+def _timed_ms(service: Service, path: str) -> float:
+    start = time.perf_counter()
+    service.get(path)
+    return 1e3 * (time.perf_counter() - start)
