@@ -1,0 +1,154 @@
+"""Two sessions that write at once, interleaved at every statement, keep what one after the other keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import NamedTuple
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from schemas.touchpoint import Accepted
+from services.shared.db import Database
+from tests.builders import DAY_US, body, case, order, touchpoint
+from tests.contract.stepping import Stepper
+from tests.model.reading import read
+from tests.parts.postgres import Postgres
+from tests.property.journey_store import Kept, Store
+from tests.property.test_store_and_model import check_journeys, check_owners, differences
+
+
+class Scene(NamedTuple):
+    """What two writers do at once, what was there before, and what comes after."""
+
+    before: list[Accepted]
+    one: list[Accepted]
+    other: list[Accepted]
+    after: tuple[Accepted, ...] = ()
+    limit: int = 100
+
+    def batches(self) -> list[list[bytes]]:
+        return [[body(one) for one in batch] for batch in (self.before, self.one, self.other, self.after) if batch]
+
+
+VISIT = touchpoint("v1", 0, "anonymous_id:v")
+SCENES = {
+    "an anonymous touchpoint against the sign-in that moves it": Scene(
+        [], [VISIT], [touchpoint("s", DAY_US, "customer_id:a", "anonymous_id:v")]
+    ),
+    "a known visitor's touchpoint against the sign-in that moves it": Scene(
+        [VISIT],
+        [touchpoint("v2", DAY_US, "anonymous_id:v"), touchpoint("v3", 40 * DAY_US, "anonymous_id:v", order=order("1"))],
+        [touchpoint("s", 2 * DAY_US, "customer_id:a", "anonymous_id:v", order=order("2"))],
+    ),
+    "two sign-ins on one device": Scene(
+        [touchpoint(str(day), day * DAY_US, "device_id:d") for day in (0, 2, 4)],
+        [touchpoint("a", DAY_US, "customer_id:a", "device_id:d")],
+        [touchpoint("b", 3 * DAY_US, "customer_id:b", "device_id:d")],
+    ),
+    "two sign-ins on a device whose other user is known": Scene(
+        [touchpoint("0", 0, "customer_id:c", "device_id:d"), touchpoint("1", 4 * DAY_US, "device_id:d")],
+        [touchpoint("a", DAY_US, "customer_id:a", "device_id:d")],
+        [touchpoint("b", 3 * DAY_US, "customer_id:b", "device_id:d")],
+    ),
+    "a copy against the copy that was received earlier": Scene(
+        [],
+        [touchpoint("1", 2 * DAY_US, "email:e", received_us=9 * DAY_US)],
+        [touchpoint("1", DAY_US, "email:e", "anonymous_id:v"), touchpoint("2", 0, "anonymous_id:v")],
+    ),
+    "a copy against the copy that knows the customer": Scene(
+        [], [touchpoint("1", 0, "email:e")], [touchpoint("1", 0, "customer_id:a", "email:e", received_us=DAY_US)]
+    ),
+    "copies under strangers who turn out to be one person": Scene(
+        [],
+        [touchpoint("1", 0, "email:e")],
+        [touchpoint("1", 0, "phone:p", received_us=DAY_US)],
+        (touchpoint("2", DAY_US, "customer_id:a", "email:e", "phone:p"),),
+    ),
+    "a message that knows only its ticket against the one that brings the customer": Scene(
+        [touchpoint("0", 0, "customer_id:a")],
+        [touchpoint("1", DAY_US, case=case("9", "opened"))],
+        [touchpoint("2", 2 * DAY_US, "customer_id:a", case=case("9", "resolved"))],
+    ),
+    "two customers on one case": Scene(
+        [touchpoint("0", 2 * DAY_US, case=case("9"))],
+        [touchpoint("1", DAY_US, "customer_id:a", case=case("9", "opened"))],
+        [touchpoint("2", 40 * DAY_US, "customer_id:b", case=case("9", "resolved"))],
+    ),
+    "two customers on one order": Scene(
+        [touchpoint("0", 0, "customer_id:a"), touchpoint("00", 0, "customer_id:b")],
+        [touchpoint("1", 2 * DAY_US, "customer_id:a", order=order("1"))],
+        [touchpoint("2", DAY_US, "customer_id:b", order=order("1", "cancelled"))],
+    ),
+    "a handle that becomes shared against a touchpoint of it": Scene(
+        [touchpoint("0", 0, "customer_id:a", "email:e"), touchpoint("1", DAY_US, "email:e", "device_id:d")],
+        [touchpoint("2", 2 * DAY_US, "customer_id:b", "email:e")],
+        [touchpoint("3", 3 * DAY_US, "email:e", "device_id:d"), touchpoint("4", 3 * DAY_US, "device_id:d")],
+        limit=1,
+    ),
+    "two customers who together make a handle shared": Scene(
+        [touchpoint("0", 0, "customer_id:a", "email:e"), touchpoint("1", DAY_US, "email:e", "device_id:d")],
+        [touchpoint("2", 2 * DAY_US, "customer_id:b", "email:e")],
+        [touchpoint("3", 3 * DAY_US, "customer_id:c", "email:e")],
+        limit=2,
+    ),
+    "a handle that brings a visitor along against its customer": Scene(
+        [touchpoint("0", 0, "email:e", "anonymous_id:v"), touchpoint("1", DAY_US, "anonymous_id:v")],
+        [touchpoint("2", 2 * DAY_US, "customer_id:a", "email:e")],
+        [touchpoint("3", 3 * DAY_US, "anonymous_id:v", "device_id:d"), touchpoint("4", 4 * DAY_US, "device_id:d")],
+    ),
+}
+
+
+class Sessions(NamedTuple):
+    store: Store
+    first: Database
+    second: Database
+
+
+@pytest.fixture(scope="module")
+def sessions(postgres: Postgres) -> Iterator[Sessions]:
+    url = postgres.new_database()
+    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(False), autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE \"{make_url(url).database}\" SET deadlock_timeout = '20ms'")
+    with ExitStack() as stack:
+        watcher, first, second = (stack.enter_context(closing(Database(url, "journey", pool_size=1))) for _ in range(3))
+        yield Sessions(Store(watcher), first, second)
+
+
+def interleaved(sessions: Sessions, scene: Scene, statements: int) -> tuple[Kept, bool]:
+    """One writer's first statements, then the other's until it is done or in the way, then the rest; whether one still had some."""
+    store, watcher = sessions.store, sessions.store.database
+    store.clear()
+    store.take([[body(one) for one in scene.before]] if scene.before else [], scene.limit)
+    one = Stepper(sessions.first, [body(each) for each in scene.one], scene.limit)
+    other = Stepper(sessions.second, [body(each) for each in scene.other], scene.limit)
+    steps = [one.step(watcher) for _ in range(statements)]
+    other.finish(watcher)
+    one.finish(watcher)
+    other.join()
+    one.join()
+    store.take([[body(each) for each in scene.after]] if scene.after else [], scene.limit)
+    return store.kept(scene.limit), all(steps)
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["", "the other way round"])
+@pytest.mark.parametrize("name", SCENES)
+def test_interleaved_at_every_statement(sessions: Sessions, name: str, swapped: bool) -> None:
+    scene = SCENES[name]
+    if swapped:
+        scene = scene._replace(one=scene.other, other=scene.one)
+    sessions.store.clear()
+    sessions.store.take(scene.batches(), scene.limit)
+    wanted = sessions.store.kept(scene.limit)
+    given_set = [read(raw) for batch in scene.batches() for raw in batch]
+    check_owners(wanted, given_set, scene.limit)
+    check_journeys(wanted, given_set, scene.limit)
+    statements, has_more = 0, True
+    while has_more:
+        kept, has_more = interleaved(sessions, scene, statements)
+        assert differences(kept, wanted) == {}, f"after {statements} statements"
+        statements += 1
+    assert statements > 10
