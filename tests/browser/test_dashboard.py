@@ -79,7 +79,7 @@ def test_headline_figures_are_the_kpis(dashboard: Watched) -> None:
         figure = dashboard.page.locator(f"#tile-{kpi} .figure")
         assert float(figure.get_attribute("data-value") or "nan") == sum(row["value"] for row in answer["rows"]) > 0
     (nps,) = dashboard.served.ask("/v1/kpis/nps", **range_of(dashboard.page))["rows"]
-    expect(dashboard.page.locator("#tile-nps .note")).to_contain_text(f"{nps['n']} answer")
+    expect(dashboard.page.locator("#tile-nps .note")).to_contain_text(f"n = {nps['n']}")
 
 
 def test_looking_up_a_person_shows_the_journey_as_a_timeline(dashboard: Watched) -> None:

@@ -11,7 +11,7 @@ import { all, figure, heightOf, scored, worth } from "./timeline.js";
 const PAGE = 1000;
 const MOST = 3000;
 const FIRST_JOURNEYS = 4;
-const FIRST_IDENTITIES = 12;
+const FIRST_IDENTITIES = 8;
 const FIRST_ROWS = 100;
 
 /** Show who has this identity. Throws what the caller has to deal with: a token that is missing, an abort. */

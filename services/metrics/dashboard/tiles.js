@@ -8,7 +8,7 @@ import { asked, before } from "./range.js";
 const sum = (rows) => rows.reduce((total, row) => total + row.value, 0);
 const of = (rows, by, value) => rows.find((row) => row[by] === value)?.value ?? 0;
 const largest = (rows) => rows.reduce((most, row) => (row.value > (most?.value ?? 0) ? row : most), null);
-const answers = (row) => `${format.counted(row.n, "answer")}${row.low === null ? "" : `, ${format.count(row.low)} … ${format.count(row.high)}`}`;
+const answers = (row) => `n = ${format.count(row.n)}${row.low === null ? "" : `, ${format.count(row.low)} … ${format.count(row.high)}`}`;
 const ofHundred = (value) => format.percent(value === null ? null : value / 100);
 
 function most(rows, by) {
@@ -72,7 +72,7 @@ function fill(element, tile, rows, earlier) {
   const told = [tile.note(rows), ...others].filter(Boolean).join(", ");
   const changed = earlier ? change(tile, value, valueOf(tile, earlier, currency)) : null;
   note.replaceChildren(...(changed ? [changed, " · "] : []), told || "\u00a0");
-  note.title = tile.score ? `${told} (95 % interval)` : told;
+  note.title = tile.score ? `${told} (answers, and the 95 % interval)` : told;
 }
 
 function change(tile, value, was) {

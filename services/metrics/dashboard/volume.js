@@ -88,7 +88,7 @@ function figure(series, grain) {
     data,
     layout: {
       barmode: "stack", bargap: grain === "day" ? 0.12 : 0.2, hovermode: "x unified", margin: { l: 44, r: 4, t: 6, b: 38 },
-      xaxis: axis({ type: "date", fixedrange: true, showgrid: false, hoverformat: grain === "month" ? "%B %Y" : grain === "week" ? "week from %-d %b %Y" : "%a %-d %b %Y", tickformatstops: [{ dtickrange: [null, 86400000 * 20], value: "%-d %b" }, { dtickrange: [86400000 * 20, null], value: "%b\n%Y" }] }),
+      xaxis: axis({ type: "date", fixedrange: true, spikecolor: token("muted"), spikethickness: 1, spikedash: "solid", showgrid: false, hoverformat: grain === "month" ? "%B %Y" : grain === "week" ? "week from %-d %b %Y" : "%a %-d %b %Y", tickformatstops: [{ dtickrange: [null, 86400000 * 20], value: "%-d %b" }, { dtickrange: [86400000 * 20, null], value: "%b\n%Y" }] }),
       yaxis: axis({ fixedrange: true, tickformat: "~s", nticks: 5, ticks: "", rangemode: "tozero" }),
     },
   };
