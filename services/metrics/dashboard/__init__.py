@@ -4,7 +4,7 @@
     assets.py         files as answers: digests, compression, caching
     index.html        the page; its modules and styles lie beside it
     dashboard.js      the start: reads the range, asks, has each part drawn
-    api, format, dom, range, plot            what the parts share
+    api, format, dom, range, plot, colours, stages      what the parts share
     header, tiles, funnel, volume, transitions, origins, person, timeline      one part of the page each
 
 Nothing is loaded from elsewhere: the page's policy allows its own origin only, and no inline script or style.
