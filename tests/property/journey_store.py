@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -58,20 +58,29 @@ class Store:
                 if table.name != "installation":
                     tx.exec_driver_sql(f"DELETE FROM {table.name}")
 
-    def take(self, batches: Iterable[Sequence[bytes]], limit: int = 100, bot_touchpoints: int = 50_000) -> None:
+    def take(
+        self,
+        batches: Iterable[Sequence[bytes]],
+        limit: int = 100,
+        bot_touchpoints: int = 50_000,
+        before_commit: Callable[[Connection], None] = lambda tx: None,
+    ) -> None:
         """Each batch in a transaction of its own, tried again with what it has to lock."""
         writer = writer_of(self.database, limit, bot_touchpoints)
         for batch in batches:
             also: frozenset[int] = frozenset()
-            while (more := self._try(writer, batch, also)) is not None:
+            while (more := self._try(writer, batch, also, before_commit)) is not None:
                 assert not more <= also, "asked twice for the same locks"
                 also |= more
 
-    def _try(self, writer: Writer, batch: Sequence[bytes], also: frozenset[int]) -> frozenset[int] | None:
+    def _try(
+        self, writer: Writer, batch: Sequence[bytes], also: frozenset[int], before_commit: Callable[[Connection], None]
+    ) -> frozenset[int] | None:
         """None if it was taken, else what has to be locked as well."""
         try:
             with self.database.transaction() as tx:
                 writer.take(tx, [incoming(raw) for raw in batch], also)
+                before_commit(tx)
         except NotLocked as error:
             return error.identities
         return None
