@@ -41,7 +41,7 @@ class Summing:
 
     def add(self, tx: Connection, generation: int, partition: int, sums: Sums) -> None:
         """Add the sums to one partition's rows. Rows that come to nothing are removed."""
-        rows = sorted(sums.rows().items())
+        rows = list(sums.rows().items())
         self._database.insert(
             tx,
             ROLLUP,
