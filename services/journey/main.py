@@ -94,5 +94,5 @@ def rebuild(settings: Settings, database: Database, bus: Bus, on_progress: Calla
 
 def fold_rules(settings: Settings) -> FoldRules:
     """What the fold depends on beside the touchpoints, by the settings."""
-    classify = partial(marketing_channel, rules=channels.load(None))
+    classify = partial(marketing_channel, rules=channels.load(settings.channels))
     return FoldRules(classify, settings.journey_timeout_days * DAY_US, Calendar(settings.time_zone))

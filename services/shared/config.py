@@ -59,6 +59,7 @@ class Settings(BaseSettings):
         (), description='further identities that stand for nobody, as JSON, such as ["email:info@shop.example"]'
     )
     vocabulary: Path | None = Field(None, description="a file that extends or overrides the vocabulary")
+    channels: Path | None = Field(None, description="a file whose marketing-channel rules come before the built-in ones")
     write_keys: str = Field("", description="`source=key` pairs joined by commas, in place of the first key that embedded makes")
     read_tokens: str = Field(
         "", description="tokens for the journey and metrics APIs, joined by commas; needed unless on loopback"
