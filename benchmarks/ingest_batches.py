@@ -19,7 +19,7 @@ from schemas.topics import TOUCHPOINTS
 from services.shared.bus import TopicSpec
 from services.shared.bus.kafka import KafkaBus
 
-SIZE, IN_FLIGHT, BATCHES, ROUNDS = 100, 8, 100, 7
+SIZE, IN_FLIGHT, BATCHES, ROUNDS = 100, 8, 100, 5
 BARE = "bare"
 
 

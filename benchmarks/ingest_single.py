@@ -12,7 +12,7 @@ from benchmarks.row import Row, ratio
 from benchmarks.traffic import request, send
 from benchmarks.workload import deliveries
 
-IN_FLIGHT, REQUESTS, ROUNDS = 32, 4000, 7
+IN_FLIGHT, REQUESTS, ROUNDS = 32, 4000, 5
 
 
 def run(bench: Bench) -> list[Row]:

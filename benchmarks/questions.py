@@ -15,7 +15,7 @@ from benchmarks.row import Row, quantile
 from services.cli.client import Service
 from services.metrics.domain.catalogue import KPIS
 
-ROUNDS, WARM_UP = 6, 1
+ROUNDS, WARM_UP = 4, 1
 YEAR = {"from": "2025-11-01", "to": "2026-11-01"}
 RANGES: Mapping[str, Mapping[str, str]] = {
     "none": {"from": "2025-11-20", "to": "2026-10-15"},

@@ -18,7 +18,7 @@ from services.shared.bus import Record
 from services.shared.config import Settings
 from services.shared.db import Database
 
-TOUCHPOINTS, ROUNDS = 20_000, 5
+TOUCHPOINTS, ROUNDS = 20_000, 3
 _COLUMNS = (
     "source", "id", "anchor_id", "set_id", "owner_id", "time_us", "original_us", "received_us", "case_rank", "has_copies", "body",
 )  # fmt: skip

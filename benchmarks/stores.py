@@ -27,7 +27,9 @@ from services.shared.db import Database, postgres_url, sqlite_url
 
 PARTITIONS = 12
 WORLD = 10_000
-"""Touchpoints of one world, and of one transaction while stores are filled."""
+"""Touchpoints of one world, and of one of journey's transactions while stores are filled."""
+TOGETHER = 10
+"""Worlds in one of metrics' transactions while stores are filled: the more, the fewer rollup rows are written twice."""
 MONTHS = 100_000
 _NOTHING_YET = [Record(JOURNEYS, number, 0, WATERMARK_KEY, b'{"watermark":{}}', 0) for number in range(PARTITIONS)]
 
@@ -59,13 +61,37 @@ class Stores:
     def take(self, batch: Sequence[Record]) -> Spent:
         """Take records of `touchpoints` all the way; what lies between the rooms (the relay) is not counted."""
         start = time.perf_counter()
-        self._stitch(batch)
+        self.stitch(batch)
         stitched = time.perf_counter()
-        months = self._published()
+        months = self.published()
         published = time.perf_counter()
+        self.count(months)
+        return Spent(stitched - start, time.perf_counter() - published, len(months))
+
+    def stitch(self, batch: Sequence[Record]) -> None:
+        """Take records of `touchpoints` into journey, in one transaction."""
+        also: frozenset[int] = frozenset()
+        while True:
+            try:
+                with self.journey.transaction() as tx:
+                    incoming = [Incoming(self._read(record.value or b""), record.value or b"") for record in batch]
+                    self._writer.take(tx, incoming, also)
+                return
+            except NotLocked as more:
+                also |= more.identities
+
+    def published(self) -> list[Record]:
+        """What the relay would publish now, as records of `journeys`."""
+        with self.journey.transaction() as tx:
+            months = self._unpublished.read(tx, range(PARTITIONS), MONTHS)
+            self._unpublished.done(tx, months)
+        keyed = [(month_key(month.person_id, month_text(month.month)), record(month)) for month in months]
+        return numbered(keyed, JOURNEYS, PARTITIONS)
+
+    def count(self, months: Sequence[Record]) -> None:
+        """Take records of `journeys` into metrics, in one transaction."""
         with self.metrics.transaction() as tx:
             self._taking.take(tx, self._generation, months)
-        return Spent(stitched - start, time.perf_counter() - published, len(months))
 
     def settle(self) -> None:
         """Let PostgreSQL do now what it would do in the background some time: statistics, clean-up, a checkpoint."""
@@ -80,29 +106,14 @@ class Stores:
         self.journey.close()
         self.metrics.close()
 
-    def _stitch(self, batch: Sequence[Record]) -> None:
-        also: frozenset[int] = frozenset()
-        while True:
-            try:
-                with self.journey.transaction() as tx:
-                    incoming = [Incoming(self._read(record.value or b""), record.value or b"") for record in batch]
-                    self._writer.take(tx, incoming, also)
-                return
-            except NotLocked as more:
-                also |= more.identities
-
-    def _published(self) -> list[Record]:
-        with self.journey.transaction() as tx:
-            months = self._unpublished.read(tx, range(PARTITIONS), MONTHS)
-            self._unpublished.done(tx, months)
-        keyed = [(month_key(month.person_id, month_text(month.month)), record(month)) for month in months]
-        return numbered(keyed, JOURNEYS, PARTITIONS)
-
 
 def fill(stores: Stores, touchpoints: int) -> None:
     """Store about so many touchpoints: whole years of people, world after world."""
     for world in range(1, max(touchpoints // WORLD, 1) + 1):
-        stores.take(records(min(WORLD, touchpoints), PARTITIONS, seed=world, world=f"w{world}"))
+        stores.stitch(records(min(WORLD, touchpoints), PARTITIONS, seed=world, world=f"w{world}"))
+        if world % TOGETHER == 0:
+            stores.count(stores.published())
+    stores.count(stores.published())
     stores.settle()
 
 
