@@ -14,6 +14,7 @@ from services.journey.consumer import BATCH, derivation
 from services.journey.main import writer_of
 from services.journey.store.tables import TOUCHPOINT
 from services.journey.store.write import Incoming, NotLocked, Writer, prepare
+from services.shared import collector
 from services.shared.bus import Record
 from services.shared.config import Settings
 from services.shared.db import Database
@@ -86,6 +87,7 @@ def measure(url: str, touchpoints: int) -> dict[str, float]:
             tx.exec_driver_sql(f'DROP SCHEMA IF EXISTS "{database.schema}" CASCADE')
     prepare(bare)
     writer = writer_of(Settings(), journey, prepare(journey))
+    collector.calm()
     bare_s = bare_insert(bare, batches)
     journey_s = stitch(journey, writer, batches)
     return {"touchpoints": len(stream), "bare_s": bare_s, "journey_s": journey_s, "ratio": journey_s / bare_s}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.shared import collector
 from services.shared.errors import Misconfigured
 
 BACKLOG = 2048
@@ -46,6 +47,7 @@ def serve(app: ASGIApp, taken: socket.socket, ready: Callable[[], None]) -> None
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=FINISH_S, backlog=BACKLOG
     )
+    collector.calm()
     _Server(config, ready).run(sockets=[taken])
 
 
