@@ -137,7 +137,7 @@ class Relay:
             with self._database.transaction() as tx:
                 self._unpublished.done(tx, months)
         self._monitoring.published.inc(len(months))
-        self._monitoring.backlog.set(0 if is_all else BATCH)
+        self._monitoring.backlog.set(0 if is_all else self._count())
         return not is_all
 
     def _look(self) -> _Pass:
@@ -145,6 +145,10 @@ class Relay:
             positions = self._positions(tx)
             months = self._unpublished.read(tx, self._publishers.keys(), BATCH)
         return _Pass(positions, months, len(months) < BATCH)
+
+    def _count(self) -> int:
+        with self._database.snapshot() as tx:
+            return self._unpublished.count(tx, self._publishers.keys())
 
     def _outgoing(self, month: Unpublished) -> Outgoing:
         """The record of a month; one that is too large for the bus is published as gone and reported, so that it blocks nobody."""

@@ -43,6 +43,12 @@ class UnpublishedMonths:
         )
         return [_unpublished(row) for row in rows]
 
+    def count(self, tx: Connection, partitions: Collection[int]) -> int:
+        """How many months are to be published in these partitions."""
+        keys = Keys({"partition": "bigint"}, [(partition,) for partition in partitions])
+        sql = "SELECT count(*) FROM unpublished u WHERE u.partition IN (SELECT k.partition FROM {k})"
+        return int(self._db.execute(tx, sql, k=keys)[0][0])
+
     def done(self, tx: Connection, published: Sequence[Unpublished]) -> None:
         """These versions are on the bus; a month that has a newer one by now stays listed."""
         rows = [(month.partition, month.root, month.month, month.version) for month in published]
