@@ -95,15 +95,19 @@ class Installation:
         self.changed[self.taken] = {month_key(row[0], month_text(row[1])): row[2] for row in rows}
 
     def relay(self, number: int) -> None:
-        """A process goes on: it looks, publishes, notes what it published."""
+        """A process goes on: it looks, publishes, notes what it published; if it was shut out, it begins anew later."""
         relay = self.relays[number]
         try:
-            if not relay._publishers:
-                relay._hold(ALL)
+            relay._hold(ALL)
             while relay._pass():
                 pass
         except Unavailable:
             relay._hold(frozenset())
+
+    def take_over(self, number: int) -> None:
+        """A process shuts out the other and goes on."""
+        self.relays[number]._hold(frozenset())
+        self.relay(number)
 
     def die(self, number: int) -> None:
         """A process publishes and dies before it has noted what; another starts in its place."""
@@ -157,7 +161,7 @@ happenings = st.one_of(
     st.tuples(st.just("relay"), whom),
     st.tuples(st.just("die"), whom),
     st.tuples(st.just("take while it looks"), whom, batches),
-    st.tuples(st.just("overtaken while it looks"), whom),
+    st.tuples(st.just("overtaken while it looks"), whom, batches),
 )
 
 
@@ -172,9 +176,14 @@ def happen(installation: Installation, what: str, *details: Any) -> None:
         case "take while it looks", number, batch:
             installation.databases[number].meanwhile = lambda: installation.take(batch)
             installation.relay(number)
-        case "overtaken while it looks", number:
-            installation.databases[number].meanwhile = lambda: installation.relay(1 - number)
+        case "overtaken while it looks", number, batch:
+            installation.databases[number].meanwhile = lambda: overtake(installation, 1 - number, batch)
             installation.relay(number)
+
+
+def overtake(installation: Installation, number: int, batch: list[bytes]) -> None:
+    installation.take(batch)
+    installation.take_over(number)
 
 
 def check_versions(records: dict[int, list[Record]]) -> None:
@@ -226,8 +235,7 @@ def test_what_is_published_is_what_is_stored(installation: Installation, happene
     installation.begin()
     for what, *details in happened:
         happen(installation, what, *details)
-    installation.relay(0)
-    installation.relay(0)
+    installation.take_over(0)
     records = installation.records()
     installation.end()
     check_versions(records)
