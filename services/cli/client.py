@@ -15,6 +15,8 @@ from services.shared.errors import Misconfigured, Rejected, Unavailable
 DEFAULT_URL = "http://127.0.0.1:8000"
 WAIT_S = 60.0
 """How long a call goes on trying while the service is away or busy."""
+ANSWER_S = 900.0
+"""How long one answer may take: a check recounts everything that is stored."""
 _RETRIED = frozenset({429, 503, 504})
 
 
@@ -51,7 +53,7 @@ class Service:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self.url = f"{parts.scheme}://{parts.netloc}"
         self._prefix = parts.path.rstrip("/")
-        self._connection = kind(parts.hostname, parts.port, timeout=60)
+        self._connection = kind(parts.hostname, parts.port, timeout=ANSWER_S)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._wait_s = wait_s
 
@@ -101,6 +103,9 @@ class Service:
                 return self._exchange(method, path, body, headers, expected)
             except _TryAgain as error:
                 reason, asked_s = error.reason, error.after_s
+            except TimeoutError:  # asking again would only have the same work done twice
+                self._connection.close()
+                raise Unavailable(f"{self.url}{path} has not been answered for {ANSWER_S:g} s") from None
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
                 reason, asked_s = f"no Waypost answers at {self.url} ({error}); start one with `waypost up`", wait_s
