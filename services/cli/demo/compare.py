@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 
@@ -22,7 +23,7 @@ class Line(NamedTuple):
 
 def table(lines: Iterable[Line]) -> Table:
     """All lines, with a tick or a cross."""
-    shown = Table(title="Answers of the API and the truth of the generator")
+    shown = Table(title="Answers of the API and the truth of the generator", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column("what")
     shown.add_column("expected", justify="right")
     shown.add_column("found", justify="right")

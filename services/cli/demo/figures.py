@@ -71,16 +71,17 @@ class Figures:
     def _stage_table(self, journeys: str) -> Iterator[Line]:
         answer = self.stage_table(journeys)
         expected = self._truth.stages(self._calendar.until_us, _ENTRIES[journeys])
+        rows = list(zip(expected, answer["stages"], strict=True))
+        differ = [f"{row.stage}: {_figures(row)} is {_found(found)}" for row, found in rows if _figures(row) != _found(found)]
         yield Line(f"{journeys} journeys", sum(row.dropped + row.in_stage_now for row in expected), answer["journeys"])
-        for wanted, found in zip(expected, answer["stages"], strict=True):
-            yield Line(f"  {wanted.stage}: {', '.join(_COLUMNS)}", _figures(wanted), _found(found))
+        yield Line(f"  their stage table, 5 × {len(_COLUMNS)} figures", "equal", "; ".join(differ) or "equal")
 
     def _people(self) -> Line:
         """A sample of people, looked up by their root identity: touchpoints and every journey."""
         people = sorted(self._truth.persons.values(), key=lambda person: person.root)
         sample = Random(0).sample(people, min(SAMPLED, len(people)))
         wrong = [person.root for person in sample if self._answer_about(person) != _account(person)]
-        return Line(f"{len(sample)} people looked up: touchpoints, journeys, stages", "equal", wrong or "equal")
+        return Line(f"{len(sample)} people looked up: all their journeys", "equal", wrong or "equal")
 
     def _answer_about(self, person: Person) -> Any:
         try:
@@ -96,10 +97,10 @@ class Figures:
     def _checks(self) -> Iterator[Line]:
         for room in ("journey", "metrics"):
             answer = self._service.get(f"/v1/check/{room}", None, self._token)
-            yield Line(f"{room} checked against a recount ({answer['checked']:,}): mismatches", 0, answer["mismatches"])
+            yield Line(f"mismatches in a recount of {room} ({answer['checked']:,})", 0, answer["mismatches"])
 
 
-_COLUMNS = ("touchpoints", "touched", "reached", "dropped", "now", "skipped", "left after (n, ms)")
+_COLUMNS = ("touchpoints", "touched", "reached", "dropped", "in_stage_now", "skipped", "left", "time until left in ms")
 
 
 def _figures(row: StageRow) -> list[object]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -98,8 +99,8 @@ def _some_period(year: Year) -> dict[str, str]:
 
 
 def _stages(answer: dict[str, list[dict[str, object]]]) -> Table:
-    shown = Table(title="The five stages: new journeys of the year")
-    for column in ("stage", "touchpoints", "touched", "reached", "conversion", "dropped", "in it now", "skipped"):
+    shown = Table(title="The five stages: new journeys of the year", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in ("stage", "touchpoints", "touched", "reached", "conv.", "dropped", "now", "skipped"):
         shown.add_column(column, justify="left" if column == "stage" else "right")
     for row in answer["stages"]:
         conversion = row["conversion"]
