@@ -78,8 +78,20 @@ def touchpoints(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
-def deliveries(draw: st.DrawFn, max_size: int = 14) -> Delivery:
-    sent = draw(st.lists(touchpoints(), min_size=1, max_size=max_size))
+def sightings(draw: st.DrawFn) -> bytes:
+    """One touchpoint that is nothing but evidence of who used what: three handles, three customers, eight days, and many copies."""
+    names = draw(st.sets(st.sampled_from(["email:e", "anonymous_id:v", "device_id:d"]), min_size=1))
+    who = draw(st.sampled_from([None, *PEOPLE]))
+    at_us = draw(st.integers(0, 7)) * DAY_US
+    received_us = at_us + draw(st.sampled_from([0, 10, 20])) * DAY_US
+    return body(
+        touchpoint(draw(st.sampled_from("123456")), at_us, *sorted(names), *([who] if who else []), received_us=received_us)
+    )
+
+
+@st.composite
+def deliveries(draw: st.DrawFn, max_size: int = 14, one: st.SearchStrategy[bytes] | None = None) -> Delivery:
+    sent = draw(st.lists(one if one is not None else touchpoints(), min_size=1, max_size=max_size))
     batches: list[list[bytes]] = [[]]
     for raw in sent:
         batches[-1].append(raw)
@@ -163,7 +175,7 @@ def postgresql(postgres: Postgres) -> Iterator[Store]:
         yield Store(database)
 
 
-MODERATE = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MODERATE = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FEW = settings(MODERATE, max_examples=40)
 
 
@@ -171,6 +183,18 @@ FEW = settings(MODERATE, max_examples=40)
 @given(delivery=deliveries())
 def test_sqlite_keeps_what_the_model_says_whatever_the_order(sqlite: Store, delivery: Delivery) -> None:
     check(sqlite, delivery)
+
+
+@MODERATE
+@given(delivery=deliveries(14, sightings()))
+def test_sqlite_gives_touchpoints_to_those_whom_the_model_names(sqlite: Store, delivery: Delivery) -> None:
+    check(sqlite, delivery)
+
+
+@FEW
+@given(delivery=deliveries(14, sightings()))
+def test_postgresql_gives_touchpoints_to_those_whom_the_model_names(postgresql: Store, delivery: Delivery) -> None:
+    check(postgresql, delivery)
 
 
 @FEW
