@@ -65,15 +65,18 @@ def test_the_demonstration_finds_every_answer_right() -> None:
         assert stage in done.stdout
 
 
-def test_the_demonstration_goes_on_serving_until_ctrl_c() -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_the_demonstration_goes_on_serving_until_it_is_stopped_and_leaves_nothing_behind(
+    number: signal.Signals, code: int
+) -> None:
     words = [*START, "demo", "--people", "20", "--touchpoints", "400"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"}) as process:
         assert process.stdout is not None
         url = next(word for line in process.stdout if "Look around" in line for word in line.split() if word.startswith("http"))
         with closing(Service(url)) as service:
             assert service.is_ready()
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0
+            process.send_signal(number)
+            assert process.wait(60) == code
             assert not service.is_ready()
 
 
