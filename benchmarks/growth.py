@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from benchmarks.bench import FORMS, Bench, Form
-from benchmarks.row import Row, ratio
+from benchmarks.row import Row, ratio, spread
 from benchmarks.stores import PARTITIONS, Spent
 from benchmarks.workload import records
 
@@ -34,7 +34,7 @@ def _grown(bench: Bench, on: Form) -> list[Row]:
 
 def _row(on: Form, room: str, sizes: tuple[int, int], pairs: list[tuple[Spent, Spent]]) -> Row:
     few, many = ([getattr(spent, f"{room}_s") / BATCH for spent in side] for side in zip(*pairs, strict=True))
-    beside = {f"us_with_{size:,}": 1e6 * median(side) for size, side in zip(sizes, (few, many), strict=True)}
+    beside = {f"us_with_{size:,}": 1e6 * median(side) for size, side in zip(sizes, (few, many), strict=True)} | spread(many, few)
     return Row(
         f"growth, {room} on {on}: a batch with {sizes[1]:,} stored / with {sizes[0]:,}", ratio(many, few), "×", GOAL, beside
     )

@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from benchmarks.bench import KEY, Bench
 from benchmarks.child import waypost
-from benchmarks.row import Row, ratio
+from benchmarks.row import Row, ratio, spread
 from benchmarks.stores import PARTITIONS
 from benchmarks.traffic import request, send
 from benchmarks.workload import deliveries
@@ -41,7 +41,7 @@ def run(bench: Bench) -> list[Row]:
         ours.append((child.cpu_s() - before_s) / len(touchpoints))
         bare.append(_bare(bench.kafka.bootstrap, file) / len(touchpoints))
     child.stop()
-    beside = {"ingest_us": 1e6 * sorted(ours)[ROUNDS // 2], "bare_us": 1e6 * sorted(bare)[ROUNDS // 2]}
+    beside = {"ingest_us": 1e6 * sorted(ours)[ROUNDS // 2], "bare_us": 1e6 * sorted(bare)[ROUNDS // 2]} | spread(ours, bare)
     return [Row("ingest, batches of 100: CPU per touchpoint / bare kafka-python", ratio(ours, bare), "×", 1.5, beside)]
 
 

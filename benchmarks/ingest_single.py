@@ -8,7 +8,7 @@ import msgspec
 
 from benchmarks.bench import KEY, Bench
 from benchmarks.child import Child, module, waypost
-from benchmarks.row import Row, ratio
+from benchmarks.row import Row, ratio, spread
 from benchmarks.traffic import request, send
 from benchmarks.workload import deliveries
 
@@ -26,7 +26,7 @@ def run(bench: Bench) -> list[Row]:
     ingest.stop()
     nothing.stop()
     ours, bare = ([spent / len(requests) for spent in side] for side in zip(*pairs, strict=True))
-    beside = {"ingest_us": 1e6 * median(ours), "bare_us": 1e6 * median(bare)}
+    beside = {"ingest_us": 1e6 * median(ours), "bare_us": 1e6 * median(bare)} | spread(ours, bare)
     return [
         Row("ingest, one a request, 32 in flight: CPU per request / a route that does nothing", ratio(ours, bare), "×", 2, beside)
     ]

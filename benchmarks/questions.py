@@ -52,17 +52,25 @@ def _form(bench: Bench, on: Form) -> list[Row]:
         child.stop()
         ours = [pair[0] for pairs in asked.values() for pair in pairs]
         bare = [pair[1] for pairs in asked.values() for pair in pairs]
-        medians = {path: median(pair[0] for pair in pairs) for path, pairs in asked.items()}
-        slowest = max(medians, key=lambda path: medians[path])
-        p99_ms, bare_p99_ms = quantile(ours, 0.99), quantile(bare, 0.99)
-        what = f"a KPI query on {on}, {size:,} touchpoints: p99"
-        figures = {"p50_ms": median(ours), "select_1_p50_ms": median(bare), "select_1_p99_ms": bare_p99_ms, "queries": len(ours)}
-        rows.append(Row(what, p99_ms, "ms", 10, figures))
-        slow: dict[str, float | str] = {
-            "slowest_p50_ms": medians[slowest],
-            "it_is": slowest.removesuffix(f"&{urlencode({'as_of': AS_OF})}"),
+        ratios = {path: median(own for own, _ in pairs) / median(bare) for path, pairs in asked.items()}
+        slowest = max(ratios, key=lambda path: ratios[path])
+        what = f"a KPI query on {on}, {size:,} touchpoints"
+        figures = {
+            "p50_ms": median(ours),
+            "select_1_p50_ms": median(bare),
+            "select_1_p99_ms": quantile(bare, 0.99),
+            "queries": len(ours),
         }
-        rows.append(Row(f"{what} / that of SELECT 1", p99_ms / bare_p99_ms, "×", 20, slow))
+        rows.append(Row(f"{what}: p99", quantile(ours, 0.99), "ms", 10, figures))
+        question = slowest.removesuffix(f"&{urlencode({'as_of': AS_OF})}")
+        slow: dict[str, float | str] = {
+            "half_of_them_below": median(ratios.values()),
+            "over_20": sum(one > 20 for one in ratios.values()),
+            "of": len(ratios),
+            "slowest_p50_ms": median(own for own, _ in asked[slowest]),
+            "it_is": question,
+        }
+        rows.append(Row(f"{what}: p99 of the questions / SELECT 1", quantile(list(ratios.values()), 0.99), "×", 20, slow))
     return rows
 
 

@@ -34,6 +34,12 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
+def spread(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float | str]:
+    """Between which ratios the middle half of the pairs lies: a goal between them is neither reached nor missed for certain."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return {"pairs": f"{quantile(ratios, 0.25):.3g} to {quantile(ratios, 0.75):.3g} ×"}
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """The smallest of the values that at least `share` of them do not exceed."""
     ordered = sorted(values)

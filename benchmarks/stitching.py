@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from benchmarks.bench import Bench
-from benchmarks.row import Row, ratio
+from benchmarks.row import Row, ratio, spread
 from benchmarks.workload import records
 from schemas import vocabulary
 from services.journey.consumer import BATCH, derivation
@@ -97,5 +97,5 @@ def run(bench: Bench) -> list[Row]:
     """Pairs: a year bare, then stitched; on fresh schemas every time."""
     pairs = [measure(bench.postgres.url, TOUCHPOINTS) for _ in range(ROUNDS)]
     bare, ours = ([1e6 * pair[name] / pair["touchpoints"] for pair in pairs] for name in ("bare_s", "journey_s"))
-    beside = {"journey_us": median(ours), "bare_us": median(bare)}
+    beside = {"journey_us": median(ours), "bare_us": median(bare)} | spread(ours, bare)
     return [Row("stitching: wall time / bare inserts into the same PostgreSQL", ratio(ours, bare), "×", 2, beside)]
