@@ -114,8 +114,12 @@ class Relay:
         gained = sorted(partitions - self._publishers.keys())
         if gained:
             with ThreadPoolExecutor(len(gained)) as pool:
-                opened = pool.map(lambda partition: self._bus.publisher(f"relay-{partition}"), gained)
-                self._publishers.update(zip(gained, opened, strict=True))
+                opening = {partition: pool.submit(self._bus.publisher, f"relay-{partition}") for partition in gained}
+            for partition, opened in opening.items():
+                if opened.exception() is None:
+                    self._publishers[partition] = opened.result()
+            for opened in opening.values():
+                opened.result()
 
     def _pass(self) -> bool:
         """Publish one batch, and with it the watermark if that is all there is; whether there may be more."""

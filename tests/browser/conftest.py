@@ -78,8 +78,9 @@ class Watched:
             self.strangers.append(request.url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Closed after this package: as long as it is open, playwright's event loop runs in this thread, and others can't run theirs."""
     try:
         chromium = Chromium()
         running = chromium.start()
@@ -91,7 +92,7 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The embedded service as a process, after a small year through its HTTP API."""
     with serving(Path(tmp_path_factory.mktemp("dashboard")), SOURCES) as child:

@@ -180,7 +180,7 @@ class Touchpoints:
         rows = self._db.execute(
             tx,
             "SELECT p.owner_id, sum(CASE WHEN p.has_copies THEN 0 ELSE 1 END) "
-            "+ count(DISTINCT CASE WHEN p.has_copies THEN p.source || ' ' || p.id END) "
+            "+ count(DISTINCT CASE WHEN p.has_copies THEN length(p.source) || ' ' || p.source || p.id END) "
             "FROM {k} JOIN touchpoint p ON p.owner_id = k.id GROUP BY p.owner_id",
             k=Keys({"id": "bigint"}, [(owner,) for owner in owners]),
         )

@@ -82,7 +82,7 @@ def size_of(records: Iterable[Outgoing]) -> int:
 
 
 class Publisher(Protocol):
-    """Publishes records durably, in the order given per key.
+    """Publishes records durably; those of one partition in the order given.
 
     Promises: the future of `publish` resolves, with one `Position` per record in the order given, only when the bus holds
     every one of them durably (it survives `kill -9` and, on disk, a power cut); it fails with `Unavailable` when that is
