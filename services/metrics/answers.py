@@ -77,11 +77,15 @@ class Answers:
             raise Rejected(
                 "too_many_rows", f"this has over {MAX_ROWS:,} rows; choose a coarser grain or a shorter range", "/grain"
             )
-        return [
-            _kpi_row(question, cube, period, dict(zip(split, dims, strict=True)), found.get(period, {}).get(dims))
-            for period in asked
-            for dims in combinations
-        ]
+        named = [(dims, dict(zip(split, dims, strict=True))) for dims in combinations]
+        nothing = _answered(question, cube, [0] * len(cube.measures))
+        rows = []
+        for period in asked:
+            when, totals = period_name(period, question.grain), found.get(period, {})
+            for dims, names_of in named:
+                values = totals.get(dims)
+                rows.append({"period": when, **names_of, **(nothing if values is None else _answered(question, cube, values))})
+        return rows
 
     def stages(self, question: CohortQuestion) -> tuple[int, list[Row]]:
         """How many journeys there are in the cohort, and the rows of the stage table."""
@@ -210,12 +214,11 @@ def projected(totals: Totals, names: tuple[str, ...], wanted: tuple[str, ...], f
     return {dims: values for dims, values in kept.items() if any(values)}
 
 
-def _kpi_row(question: KpiQuestion, cube: Cube, period: int, dims: Mapping[str, str | None], values: list[int] | None) -> Row:
-    measures = dict(zip(cube.measures, values or [0] * len(cube.measures), strict=False))
+def _answered(question: KpiQuestion, cube: Cube, values: Sequence[int]) -> Row:
+    """What a row says beside its period and dimensions."""
+    measures = dict(zip(cube.measures, values, strict=False))
     answer = question.kpi.formula.answer(measures, question.grain)
     return {
-        "period": period_name(period, question.grain),
-        **dims,
         "value": answer.value,
         "numerator": answer.numerator,
         "denominator": answer.denominator,
