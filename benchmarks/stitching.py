@@ -11,7 +11,7 @@ from benchmarks.row import Row, ratio, spread
 from benchmarks.workload import records
 from schemas import vocabulary
 from services.journey.consumer import BATCH, derivation
-from services.journey.main import writer_of
+from services.journey.main import fold_rules, writer_of
 from services.journey.store.tables import TOUCHPOINT
 from services.journey.store.write import Incoming, NotLocked, Writer, prepare
 from services.shared import collector
@@ -86,7 +86,8 @@ def measure(url: str, touchpoints: int) -> dict[str, float]:
         with database.transaction() as tx:
             tx.exec_driver_sql(f'DROP SCHEMA IF EXISTS "{database.schema}" CASCADE')
     prepare(bare)
-    writer = writer_of(Settings(), journey, prepare(journey))
+    read = derivation(vocabulary.load(None))
+    writer = writer_of(Settings(), journey, prepare(journey), fold_rules(Settings()), read)
     collector.calm()
     bare_s = bare_insert(bare, batches)
     journey_s = stitch(journey, writer, batches)

@@ -13,7 +13,7 @@ from schemas.facts import WATERMARK_KEY, month_key
 from schemas.topics import JOURNEYS
 from services.journey.consumer import derivation
 from services.journey.domain.calendar import month_text
-from services.journey.main import writer_of
+from services.journey.main import fold_rules, writer_of
 from services.journey.relay import record
 from services.journey.store.relaying import UnpublishedMonths
 from services.journey.store.write import Incoming, NotLocked, prepare
@@ -49,7 +49,7 @@ class Stores:
         self.where = where
         self.journey, self.metrics = (open_room(where, room) for room in ("journey", "metrics"))
         self._read = derivation(vocabulary.load(None))
-        self._writer = writer_of(Settings(), self.journey, prepare(self.journey))
+        self._writer = writer_of(Settings(), self.journey, prepare(self.journey), fold_rules(Settings()), self._read)
         self._unpublished = UnpublishedMonths(self.journey)
         self.metrics.create(METADATA)
         self._taking = Taking(self.metrics, Calendar("UTC"))

@@ -24,6 +24,7 @@ from services.journey.store.folding import Folding
 from services.journey.store.identities import Identities
 from services.journey.store.people import People
 from services.journey.store.rebuilding import Rebuilding
+from services.journey.store.refolding import Derive
 from services.journey.store.touchpoints import Touchpoints
 from services.journey.store.write import Writer, prepare
 from services.shared.bus import Bus
@@ -62,7 +63,7 @@ def build(
 ) -> JourneyRoom:
     """The room on this database (its tables are made if they are missing) and this bus."""
     rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
-    writer = writer_of(settings, database, prepare(database))
+    writer = writer_of(settings, database, prepare(database), rules, read)
     monitoring, waiting, log = Monitoring(registry), Waiting(), Log("journey", clock, settings.log)
     consumer = Consumer(bus, database, writer, read, monitoring, waiting.notify, clock, log)
     recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
@@ -77,18 +78,17 @@ def build(
     return JourneyRoom(api.router(desk), checks, consumer, relay)
 
 
-def writer_of(settings: Settings, database: Database, namespace: UUID) -> Writer:
+def writer_of(settings: Settings, database: Database, namespace: UUID, rules: FoldRules, read: Derive) -> Writer:
     """What takes batches into this database."""
     identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, settings.partitions)
-    read = derivation(vocabulary.load(settings.vocabulary))
-    folding = Folding(people, touchpoints, fold_rules(settings), read, settings.bot_touchpoints)
+    folding = Folding(people, touchpoints, rules, read, settings.bot_touchpoints)
     return Writer(namespace, settings.shared_handle_customers, identities, touchpoints, people, folding)
 
 
 def rebuild(settings: Settings, database: Database, bus: Bus, on_progress: Callable[[int, int], None]) -> int:
     """Derive, own and fold all stored touchpoints anew by these settings; returns how many (see `store/rebuilding`)."""
-    writer, people = writer_of(settings, database, prepare(database)), People(database, settings.partitions)
-    read = derivation(vocabulary.load(settings.vocabulary))
+    rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
+    writer, people = writer_of(settings, database, prepare(database), rules, read), People(database, settings.partitions)
     return Rebuilding(database, people, writer, read, on_progress).rebuild(bus, settings.partitions)
 
 
