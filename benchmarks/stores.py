@@ -9,15 +9,14 @@ from typing import NamedTuple
 
 from benchmarks.workload import numbered, records
 from schemas import vocabulary
+from schemas.calendar import Calendar, month_text
 from schemas.facts import WATERMARK_KEY, month_key
 from schemas.topics import JOURNEYS
 from services.journey.consumer import derivation
-from services.journey.domain.calendar import month_text
 from services.journey.main import fold_rules, writer_of
 from services.journey.relay import record
 from services.journey.store.relaying import UnpublishedMonths
 from services.journey.store.write import Incoming, NotLocked, prepare
-from services.metrics.domain.calendar import Calendar
 from services.metrics.store import generations, watermarks
 from services.metrics.store.tables import METADATA
 from services.metrics.store.taking import Taking

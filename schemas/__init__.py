@@ -8,7 +8,7 @@
 | facts | what a journey states and KPIs count; the records of the topic `journeys` |
 | rejected, commands | the records of the topics of those names |
 | topics | names of the topics and of their consumers |
-| times | the one way to read and write a time |
+| times, calendar | the one way to read and write a time; days, hours and months of a time zone |
 | pointers | JSON pointers to what is wrong |
 | documents, generate | the JSON Schema and AsyncAPI documents, generated from the types |
 | vocabulary, channels | event type → stage, channel, actor, facet; visit → marketing channel |

@@ -11,11 +11,11 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
 from schemas import channels, vocabulary
+from schemas.calendar import Calendar
 from schemas.times import DAY_US
 from services.journey import api
 from services.journey.consumer import Consumer, derivation
 from services.journey.desk import Desk
-from services.journey.domain.calendar import Calendar
 from services.journey.domain.fold import FoldRules
 from services.journey.domain.marketing import marketing_channel
 from services.journey.monitoring import Monitoring

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from schemas.calendar import day_text
 from schemas.facts import Day, Ended, Fact
 from schemas.identity import rank_key
 from schemas.touchpoint import Stage
 from services.journey import answers, asked
 from services.journey.asked import PERSON_ID, Wanted
-from services.journey.domain.calendar import day_text
 from services.journey.domain.derive import Derived
 from services.journey.domain.describe import Description, Journey, describe, journey_at
 from services.journey.domain.fold import FoldRules
@@ -115,7 +115,7 @@ class Questions:
         stages: list[Stage | None] = []
         counted: dict[str, int] = {}
         for derived in reversed(newest_first):
-            name = day_text(self._rules.calendar.day(derived.time_us))
+            name = day_text(self._rules.calendar.day_of(derived.time_us))
             if name not in days:
                 stages.append(derived.stage)
                 continue

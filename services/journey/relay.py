@@ -15,9 +15,9 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from schemas.calendar import month_text
 from schemas.facts import WATERMARK_KEY, Watermark, month_key
 from schemas.topics import JOURNEYS
-from services.journey.domain.calendar import month_text
 from services.journey.monitoring import Monitoring
 from services.journey.store.relaying import Unpublished, UnpublishedMonths
 from services.shared.bus import MAX_RECORD_BYTES, Bus, Outgoing, Position, Publisher

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from services.metrics.domain.calendar import NEVER, Calendar, first_day_of_month, month_of_day
+from schemas.calendar import NEVER, Calendar, first_day_of_month, month_of_day
 from services.metrics.domain.cubes import BY_NAME, Cube, Dims
 from services.metrics.domain.kpis import Distinct, Kpi
 from services.metrics.domain.periods import Grain, Segment, Span, period_name, periods, segments, start_of

@@ -9,12 +9,12 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
+from schemas.calendar import day_text
 from schemas.times import format_time
 from services.metrics import asked
 from services.metrics.answers import CohortQuestion
 from services.metrics.desk import Basis, Desk
 from services.metrics.docs import CatalogueAnswer, CheckAnswer, KpiAnswer, StagesAnswer, TransitionsAnswer
-from services.metrics.domain.calendar import day_text
 from services.metrics.domain.catalogue import KPIS
 from services.metrics.domain.kpis import Kpi
 from services.shared.http import After, Timeout, csv_answer, wait_s, wants_csv

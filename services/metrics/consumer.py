@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from schemas.calendar import Calendar
 from schemas.facts import WATERMARK_KEY
 from schemas.topics import JOURNEYS
-from services.metrics.domain.calendar import Calendar
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import generations, watermarks
 from services.metrics.store.taking import Taking

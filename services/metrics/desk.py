@@ -9,10 +9,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from schemas import tokens
+from schemas.calendar import Calendar
 from schemas.times import format_time
 from schemas.topics import JOURNEYS
 from services.metrics.answers import Answers
-from services.metrics.domain.calendar import Calendar
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import generations, watermarks
 from services.metrics.store.checking import Checked, check

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
+from schemas.calendar import Calendar
 from services.metrics import api, dashboard
 from services.metrics.consumer import Consumer
 from services.metrics.desk import Desk
-from services.metrics.domain.calendar import Calendar
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import generations
 from services.metrics.store.tables import METADATA

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.calendar import Calendar, day_number
 from schemas.facts import (
     Amount,
     CaseFact,
@@ -36,7 +37,6 @@ from schemas.times import EPOCH, HOUR_US, from_datetime
 from schemas.topics import JOURNEYS
 from schemas.touchpoint import STAGES
 from services.metrics.answers import Answers, CohortQuestion, KpiQuestion
-from services.metrics.domain.calendar import Calendar, day_number
 from services.metrics.domain.catalogue import KPI_BY_ID
 from services.metrics.domain.cubes import BY_NAME, CUBES
 from services.metrics.domain.histogram import bucket_of, middle_of

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
+from schemas.calendar import month_text
 from schemas.facts import WATERMARK_KEY, PersonMonth, Watermark, month_key
 from schemas.topics import JOURNEYS, TOUCHPOINTS
 from services.journey import relay as relaying
-from services.journey.domain.calendar import month_text
 from services.journey.monitoring import Monitoring
 from services.journey.relay import Relay
 from services.journey.store.people import unpack

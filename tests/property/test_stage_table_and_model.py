@@ -13,14 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.calendar import Calendar, day_number, month_text
 from schemas.facts import Fact, PersonMonth, month_key
 from schemas.times import DAY_US, parse_time_us
 from schemas.topics import JOURNEYS
-from services.journey.domain.calendar import month_text
 from services.journey.domain.fold import Fold, FoldRules
 from services.journey.domain.state import State
 from services.metrics.answers import Answers, CohortQuestion
-from services.metrics.domain.calendar import Calendar, day_number
 from services.metrics.domain.periods import Span
 from services.metrics.store import generations
 from services.metrics.store.reading import Reading

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
+from schemas.calendar import Calendar, day_number
 from schemas.facts import Amount, CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, Step, SurveyFact, Touched, Transition
 from schemas.times import parse_time_us
-from services.metrics.domain.calendar import Calendar, day_number
 from services.metrics.domain.cubes import BY_NAME, Dims
 from services.metrics.domain.kpis import NetScore, Share
 from services.metrics.domain.measures import contributions

@@ -9,8 +9,8 @@ from statistics import NormalDist
 
 import pytest
 
+from schemas.calendar import Calendar, day_number, day_text, month_of_day
 from schemas.times import DAY_US, from_datetime, parse_time_us
-from services.metrics.domain.calendar import Calendar, day_number, day_text, month_of_day
 from services.metrics.domain.histogram import BUCKETS, LARGEST, bucket_of, middle_of, spread
 from services.metrics.domain.periods import Grain, Segment, Span, parse_span, period_name, periods, segments
 from services.metrics.domain.statistics import Z, net_score, wilson

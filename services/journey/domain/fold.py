@@ -12,11 +12,11 @@ from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
+from schemas.calendar import Calendar, day_text, month_of_day
 from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, Transition, Unit, Visit
 from schemas.times import DAY_US, MINUTE_US
 from schemas.touchpoint import STAGES, Campaign, Page, Stage
 from services.journey.domain import cases, orders, surveys
-from services.journey.domain.calendar import Calendar, day_text, month_of_day
 from services.journey.domain.derive import Derived
 from services.journey.domain.stages import INDEX, Progress, started, touch
 from services.journey.domain.state import State, Waiting, encode_state
@@ -49,7 +49,7 @@ class Fold:
         self._stated_day: Day | None = None
         self._elsewhere: set[str] = set()
         self._person_id, self._rules = person_id, rules
-        self._ended_month = rules.calendar.month(state.last_us) if state.journey is not None else None
+        self._ended_month = rules.calendar.month_of(state.last_us) if state.journey is not None else None
         if reopened:
             for carried in (*state.orders.values(), *state.cases.values(), *state.visits.values()):
                 if carried is not None:
@@ -198,7 +198,7 @@ class Fold:
     def _end(self, journey: Progress) -> None:
         """When a journey will be over; the fact moves along with the customer's last word."""
         state = self.state
-        month = self._rules.calendar.month(state.last_us)
+        month = self._rules.calendar.month_of(state.last_us)
         ended = Ended(
             cohort=journey.cohort,
             at_us=state.last_us + self._rules.timeout_us,
@@ -330,7 +330,7 @@ class Fold:
 
     def _enter(self, touchpoint: Derived) -> int:
         """Come to a touchpoint's day, and to its month if that is a new one; returns the day."""
-        day = self._rules.calendar.day(touchpoint.time_us)
+        day = self._rules.calendar.day_of(touchpoint.time_us)
         month = month_of_day(day)
         if month != self.month:
             self.state = self._over()
@@ -348,7 +348,7 @@ class Fold:
 
     def _put(self, fact: Fact) -> None:
         """State a fact, in the month of its first effect."""
-        self.facts[self._rules.calendar.month(fact.at_us), fact.key] = fact
+        self.facts[self._rules.calendar.month_of(fact.at_us), fact.key] = fact
 
     def _put_now(self, fact: Fact) -> None:
         """The same for a fact whose first effect is now."""

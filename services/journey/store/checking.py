@@ -14,8 +14,8 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection
 
+from schemas.calendar import month_text
 from schemas.facts import CaseFact, Ended, Fact
-from services.journey.domain.calendar import month_text
 from services.journey.domain.derive import Derived
 from services.journey.domain.fold import Fold, FoldRules
 from services.journey.domain.stages import INDEX

@@ -73,7 +73,7 @@ class Folding:
         count = person.touchpoints + len(added)
         if key_of(added[0]) <= person.last or person.suspected_bot or count > self._bot_touchpoints:
             return None
-        month = None if person.last == NO_KEY else self._rules.calendar.month(person.last.time_us)
+        month = None if person.last == NO_KEY else self._rules.calendar.month_of(person.last.time_us)
         fold = Fold(UUID(person.person_id), self._rules, decode_state(person.state), month)
         for derived in added:
             fold.advance(derived)

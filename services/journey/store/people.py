@@ -9,8 +9,8 @@ import lz4.block
 import msgspec
 from sqlalchemy import Connection, Row
 
+from schemas.calendar import month_text
 from schemas.facts import CaseFact, Ended, Fact, month_key
-from services.journey.domain.calendar import month_text
 from services.journey.domain.cases import is_resolved
 from services.journey.domain.stages import INDEX
 from services.journey.domain.state import Key

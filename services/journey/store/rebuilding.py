@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from schemas.calendar import month_text
 from schemas.facts import month_key
 from schemas.topics import TOUCHPOINTS
-from services.journey.domain.calendar import month_text
 from services.journey.domain.state import State, encode_state
 from services.journey.store.people import People, pack
 from services.journey.store.refolding import NO_KEY, Derive

@@ -47,11 +47,11 @@ class _Refold:
     def __init__(self, task: Task, kept: Sequence[Month], rules: FoldRules) -> None:
         calendar, person = rules.calendar, task.person
         self._calendar = calendar
-        first = FIRST_MONTH if person.suspected_bot else calendar.month(task.from_us)
+        first = FIRST_MONTH if person.suspected_bot else calendar.month_of(task.from_us)
         self.earlier = [month for month in kept if month.month < first]
         self.rebuilt = [month for month in kept if month.month >= first]
         self.from_us = calendar.month_start_us(first) if self.earlier else BEGINNING_US
-        changed = calendar.month(task.to_us) if task.to_us < END_US else LAST_MONTH
+        changed = calendar.month_of(task.to_us) if task.to_us < END_US else LAST_MONTH
         self.meeting = next((month for month in self.rebuilt if month.month > max(changed, first)), None)
         self.middle_us = END_US if self.meeting is None else calendar.month_start_us(self.meeting.month)
         self.person = person._replace(touchpoints=task.touchpoints, suspected_bot=False)

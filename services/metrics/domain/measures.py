@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from schemas.calendar import NEVER, Calendar, date_of, day_number
 from schemas.facts import (
     CaseFact,
     Cohort,
@@ -25,7 +26,6 @@ from schemas.facts import (
     Visit,
 )
 from schemas.touchpoint import STAGES
-from services.metrics.domain.calendar import NEVER, Calendar, date_of, day_number
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import csat_answer, nps_answer
 

@@ -6,7 +6,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
-from services.metrics.domain.calendar import date_of, day_number, day_text, first_day_of_month, month_of_day
+from schemas.calendar import date_of, day_number, day_text, first_day_of_month, month_of_day
 from services.shared.errors import Rejected
 
 Grain = Literal["hour", "day", "week", "month", "quarter", "year", "none"]

@@ -17,7 +17,7 @@ from operator import add as plus
 
 import msgspec
 
-from services.metrics.domain.calendar import Calendar, month_of_day
+from schemas.calendar import Calendar, month_of_day
 from services.metrics.domain.cubes import BY_NAME, WIDTH, Cube, Dims
 from services.metrics.domain.histogram import bucket_of
 from services.metrics.domain.measures import Contribution

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from services.metrics.domain.calendar import Calendar
+from schemas.calendar import Calendar
 from services.metrics.domain.cubes import WIDTH
 from services.metrics.domain.measures import contributions
 from services.metrics.domain.rollups import Counts, Sums

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.engine import Row
 
-from services.metrics.domain.calendar import Calendar
+from schemas.calendar import Calendar
 from services.metrics.domain.cubes import Cube, Dims
 from services.metrics.domain.measures import Contribution, contributions
 from services.metrics.domain.periods import Span

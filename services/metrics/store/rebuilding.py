@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from services.metrics.domain.calendar import Calendar
+from schemas.calendar import Calendar
 from services.metrics.domain.measures import contributions
 from services.metrics.domain.rollups import Sums
 from services.metrics.store import generations, paging

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from schemas.calendar import Calendar
 from schemas.facts import Fact, Watermark
 from schemas.topics import JOURNEYS
-from services.metrics.domain.calendar import Calendar
 from services.metrics.domain.measures import contributions, effect_times
 from services.metrics.domain.rollups import Sums
 from services.metrics.store.summing import Summing

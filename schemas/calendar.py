@@ -23,7 +23,7 @@ NEVER = -(10**6)
 class Calendar:
     """The wall clock of one time zone. Two calendars of one zone are equal in every answer."""
 
-    def __init__(self, time_zone: str) -> None:
+    def __init__(self, time_zone: str = "UTC") -> None:
         self.time_zone = time_zone
         self._zone = ZoneInfo(time_zone)
         self._offset_of_slot = lru_cache(maxsize=100_000)(self._slot_offset_us)
@@ -43,6 +43,14 @@ class Calendar:
         while self.day_of(start) < day:  # the zone jumps over midnight: the day starts later
             start += _SLOT_US
         return start
+
+    def month_of(self, us: int) -> int:
+        """The month in which an instant lies."""
+        return month_of_day(self.day_of(us))
+
+    def month_start_us(self, month: int) -> int:
+        """The first instant of a month."""
+        return self.day_start_us(first_day_of_month(month))
 
     def _offset_us(self, us: int) -> int:
         if self.time_zone == "UTC":
@@ -68,6 +76,7 @@ def day_number(text: str) -> int:
     return date.fromisoformat(text).toordinal() - _EPOCH_ORDINAL
 
 
+@lru_cache(maxsize=100_000)
 def day_text(day: int) -> str:
     """YYYY-MM-DD."""
     return date_of(day).isoformat()
@@ -88,3 +97,9 @@ def month_of_day(day: int) -> int:
 
 def first_day_of_month(month: int) -> int:
     return date(month // 12, month % 12 + 1, 1).toordinal() - _EPOCH_ORDINAL
+
+
+@lru_cache(maxsize=4096)
+def month_text(month: int) -> str:
+    """YYYY-MM."""
+    return f"{month // 12:04d}-{month % 12 + 1:02d}"
