@@ -6,12 +6,14 @@ from typing import Literal
 
 from msgspec import Struct
 
+Action = Literal["link", "unlink", "erase", "release"]
+
 
 class Command(Struct, omit_defaults=True, kw_only=True, frozen=True):
     """`identities` are two for link and unlink, one for erase and release. `by` is who decided, `at` when (RFC 3339, UTC)."""
 
     id: str
-    action: Literal["link", "unlink", "erase", "release"]
+    action: Action
     identities: list[str]
     by: str
     at: str

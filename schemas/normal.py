@@ -52,6 +52,24 @@ class Identities:
             normal[namespace] = text
         return normal
 
+    def name(self, text: str, pointer: str = "") -> str:
+        """One identity `namespace:value` in its normal form; orders and cases are `order:SYSTEM/ID` and `case:SYSTEM/ID`, as they came.
+
+        Raises Rejected (invalid_identity, invalid_namespace, reserved_namespace, identity_too_long, identity_of_nobody) at `pointer`.
+        """
+        namespace, colon, value = text.partition(":")
+        if not colon or "\0" in value:
+            raise Rejected("invalid_identity", "write an identity as namespace:value, such as customer_id:c-42", pointer)
+        if namespace in ("order", "case"):
+            return _thing(namespace, value, pointer)
+        try:
+            normal = self.normalise({namespace: value})
+        except Rejected as error:
+            raise Rejected(error.code, error.message, pointer) from None
+        if namespace not in normal:
+            raise Rejected("identity_of_nobody", f"{value!r} stands for nobody; touchpoints never keep it", pointer)
+        return f"{namespace}:{normal[namespace]}"
+
     def value(self, namespace: str, value: Value) -> str | None:
         """The normal form of one value; None if it stands for nobody."""
         if value is None:
@@ -70,6 +88,16 @@ class Identities:
     def _normal_text(self, identity: str) -> str:
         namespace, _, value = identity.partition(":")
         return f"{namespace}:{self.value(namespace, value)}"
+
+
+def _thing(namespace: str, value: str, pointer: str) -> str:
+    """An order or a case: its system, and its number there."""
+    system, slash, number = value.partition("/")
+    if not slash or not system or stands_for_nobody(number.strip()):
+        raise Rejected("invalid_identity", f"write it as {namespace}:SYSTEM/ID, such as {namespace}:zendesk/9", pointer)
+    if len(system) > MAX_VALUE or len(number) > MAX_VALUE:
+        raise Rejected("identity_too_long", f"a system and a number may have {MAX_VALUE} characters each", pointer)
+    return f"{namespace}:{value}"
 
 
 def stands_for_nobody(text: str) -> bool:

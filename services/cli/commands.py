@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.entry import end
 from services.shared.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from services.cli.deciding import Decider
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 app = typer.Typer(
@@ -23,6 +26,8 @@ Token = Annotated[str, typer.Option(help="read or admin token, where the service
 Key = Annotated[
     str | None, typer.Option(help="write key of the source that sends  [default: from DATA/write-key]", show_default=False)
 ]
+By = Annotated[str | None, typer.Option(help="who decides it  [default: who runs this command]", show_default=False)]
+Reason = Annotated[str, typer.Option(help="why, for whoever asks later")]
 Data = Annotated[Path, typer.Option(help="data folder of the service, where its first write key is")]
 DATA = Path("waypost-data")
 
@@ -139,3 +144,55 @@ def person(
     from services.cli.asking import show_person
 
     show_person(url, token, id, Console())
+
+
+@app.command()
+def link(
+    first: Annotated[str, typer.Argument(help="NAMESPACE:VALUE")],
+    second: Annotated[str, typer.Argument(help="NAMESPACE:VALUE")],
+    reason: Reason,
+    by: By = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Make two identities stand for one person."""
+    from rich.console import Console
+
+    _decider(url, token, by, reason).link([first, second], Console())
+
+
+@app.command()
+def unlink(
+    first: Annotated[str, typer.Argument(help="NAMESPACE:VALUE")],
+    second: Annotated[str, typer.Argument(help="NAMESPACE:VALUE")],
+    reason: Reason,
+    by: By = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Part two identities that are one by a link, or because they were seen together."""
+    from rich.console import Console
+
+    _decider(url, token, by, reason).unlink([first, second], Console())
+
+
+@app.command()
+def release(
+    id: Annotated[str, typer.Argument(help="NAMESPACE:VALUE of a suspected bot")],
+    reason: Reason,
+    by: By = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Count a suspected bot as a person again."""
+    from rich.console import Console
+
+    _decider(url, token, by, reason).release(id, Console())
+
+
+def _decider(url: str, token: str, by: str | None, reason: str) -> Decider:
+    import getpass
+
+    from services.cli.deciding import Decider
+
+    return Decider(url, token, by or getpass.getuser(), reason)

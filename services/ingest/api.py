@@ -15,12 +15,12 @@ from typing import NamedTuple, Protocol
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from schemas import tokens, topics
+from schemas import ids, tokens, topics
 from schemas.normal import Identities
 from services.ingest.cors import RawHeaders, check_origin, preflight, readable_by
-from services.ingest.domain import ids
 from services.ingest.domain.accept import Arrival, Batch, Result, accept
 from services.ingest.domain.decode import keys_of
+from services.ingest.domain.ids import keyed
 from services.ingest.domain.split import split
 from services.ingest.meters import Meters
 from services.ingest.outbox import Outbox
@@ -128,7 +128,7 @@ class Touchpoints:
     def _arrival(self, source: Source, headers: Headers) -> Arrival:
         received_us = self._clock()
         key = idempotency_key(headers)
-        new_id = ids.timed(received_us, os.urandom) if key is None else ids.keyed(source.name, key)
+        new_id = ids.timed(received_us, os.urandom) if key is None else keyed(source.name, key)
         return Arrival(source.name, source.system, received_us, new_id)
 
     async def _publish(self, source: Source, batch: Batch, began: float) -> Answer:

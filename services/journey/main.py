@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from schemas import channels, vocabulary
 from schemas.calendar import Calendar
 from schemas.times import DAY_US
-from services.journey import api
+from services.journey import api, api_commands
+from services.journey.commands import Commands
 from services.journey.consumer import Consumer, derivation
 from services.journey.desk import Desk
 from services.journey.domain.fold import FoldRules
@@ -47,6 +48,7 @@ class JourneyRoom:
     checks: Sequence[Check]
     consumer: Consumer
     relay: Relay
+    commands: Commands
 
     def start(self) -> None:
         self.consumer.start()
@@ -56,6 +58,7 @@ class JourneyRoom:
         """Finish the batch in hand, publish what is committed, and stop."""
         self.consumer.stop()
         self.relay.stop()
+        self.commands.close()
 
 
 def build(
@@ -69,13 +72,16 @@ def build(
     recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
     relay = Relay(bus, database, consumer.assignment, consumer.positions, waiting, monitoring, log, recheck_s)
     desk = Desk(settings, database, rules, read, consumer.positions, waiting, monitoring, clock)
+    commands = Commands(bus.publisher(), clock, log)
+    router = api.router(desk)
+    router.include_router(api_commands.router(desk, commands))
     checks = [
         Check("journey database", database.ping),
         Check("journey bus", bus.ping),
         Check("journey consumer", consumer.well),
         Check("journey relay", relay.well),
     ]
-    return JourneyRoom(api.router(desk), checks, consumer, relay)
+    return JourneyRoom(router, checks, consumer, relay, commands)
 
 
 def writer_of(settings: Settings, database: Database, namespace: UUID, rules: FoldRules, read: Derive) -> Writer:

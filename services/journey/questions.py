@@ -81,6 +81,11 @@ class Questions:
         ]
         return Page(rows, asked.cursor(page[-1][0]) if more else None)
 
+    def name_of(self, wanted: Wanted, at_us: int) -> str:
+        """The identity that names a person in a command: the one that was asked for, of a person_id the root."""
+        person = self._person(wanted, at_us)
+        return self._resolving.name(person.root) if wanted.namespace == PERSON_ID else wanted.name
+
     def _person(self, wanted: Wanted, at_us: int) -> Person:
         if wanted.namespace == PERSON_ID:
             identity = self._reading.root_of_person_id(wanted.value)

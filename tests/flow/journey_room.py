@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -50,13 +51,26 @@ class Journey:
     def ask(self, path: str, query: Mapping[str, object], headers: Mapping[str, str] | None = None) -> httpx.Response:
         sent = {"x-waypost-after": self.token, **(headers or {})}
         params = {name: str(value) for name, value in query.items()}
+        return self._call("GET", path, params=params or None, headers=sent)
 
-        async def asked() -> httpx.Response:
+    def tell(self, path: str, body: object) -> httpx.Response:
+        """Post a command."""
+        return self._call("POST", path, content=json.dumps(body), headers={"content-type": "application/json"})
+
+    def command(self, path: str, body: JSON) -> JSON:
+        """Post a command that is taken; every later question waits until it is applied."""
+        answer = self.tell(path, body)
+        assert answer.status_code == 202, answer.text
+        self.token = ",".join(filter(None, (self.token, answer.json()["token"])))
+        return dict(answer.json())
+
+    def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        async def called() -> httpx.Response:
             transport = httpx.ASGITransport(self._app)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return await client.get(path, params=params or None, headers=sent)
+                return await client.request(method, path, **request)
 
-        return asyncio.run(asked())
+        return asyncio.run(called())
 
     def get(self, path: str, **query: object) -> Any:
         answer = self.ask(path, query)

@@ -9,10 +9,11 @@ import uuid
 import msgspec
 import pytest
 
+from schemas.ids import timed
 from schemas.normal import Identities
 from schemas.rejected import RejectedRecord
-from services.ingest.domain import ids
 from services.ingest.domain.accept import Arrival, Batch, accept
+from services.ingest.domain.ids import keyed
 from services.ingest.domain.split import split
 from services.ingest.domain.unzip import unzip
 from services.shared.errors import Rejected
@@ -116,8 +117,8 @@ def test_gzip_members_follow_one_another() -> None:
 
 
 def test_made_ids_are_uuids_of_their_version() -> None:
-    timed = uuid.UUID(ids.timed(1_795_340_000_123_456, lambda size: b"\xff" * size)(0))
-    assert (timed.version, timed.variant, timed.int >> 80) == (7, uuid.RFC_4122, 1_795_340_000_123)
-    keyed = uuid.UUID(ids.keyed("shop", "k")(0))
-    assert (keyed.version, keyed.variant) == (5, uuid.RFC_4122)
-    assert len({ids.keyed(source, key)(index) for source in "ab" for key in "kl" for index in (0, 1)}) == 8
+    first = uuid.UUID(timed(1_795_340_000_123_456, lambda size: b"\xff" * size)(0))
+    assert (first.version, first.variant, first.int >> 80) == (7, uuid.RFC_4122, 1_795_340_000_123)
+    made = uuid.UUID(keyed("shop", "k")(0))
+    assert (made.version, made.variant) == (5, uuid.RFC_4122)
+    assert len({keyed(source, key)(index) for source in "ab" for key in "kl" for index in (0, 1)}) == 8

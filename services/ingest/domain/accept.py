@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.identity import ranked_identities
+from schemas.ids import NewId
 from schemas.normal import Identities, Value
 from schemas.rejected import RejectedRecord
 from schemas.times import format_time
 from services.ingest.domain import exact
 from services.ingest.domain.check import check
 from services.ingest.domain.decode import Posted, decode, id_of
-from services.ingest.domain.ids import NewId
 from services.shared.errors import Rejected
 
 Status = Literal["accepted", "duplicate", "rejected", "retry"]
