@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
     from prometheus_client import CollectorRegistry
 
-    from services.ingest.store import Sources
+    from services.ingest.store.sources import Sources
     from services.shared.bus import Bus
     from services.shared.config import Settings
     from services.shared.http import Check
@@ -181,7 +181,7 @@ def add_source(
     data: Data = None,
 ) -> None:
     """Register a source, or give one a further write key; prints the key, which is shown only here."""
-    from services.ingest.store import Source
+    from services.ingest.store.sources import Source
 
     with _sources(data) as sources:
         entry.say(sources.add(Source(name, system or name, tuple(origin or ()))))

@@ -25,7 +25,7 @@ from services.ingest.domain.split import split
 from services.ingest.meters import Meters
 from services.ingest.outbox import Outbox
 from services.ingest.request import Disconnected, Headers, idempotency_key, is_lines, is_set, read_body, read_query, sent_keys
-from services.ingest.store import Source
+from services.ingest.store.sources import Source
 from services.shared.bus import Outgoing, Position, Publisher
 from services.shared.clock import Clock
 from services.shared.errors import Rejected, Unavailable, WaypostError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.ingest.request import Headers
-from services.ingest.store import Source
+from services.ingest.store.sources import Source
 from services.shared.http import Problem
 
 RawHeaders = list[tuple[bytes, bytes]]

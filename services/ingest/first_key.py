@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from services.ingest.store import KEY, Source, Sources, new_key
+from services.ingest.store.sources import KEY, Source, Sources, new_key
 from services.shared.errors import Misconfigured
 
 FILE = "write-key"

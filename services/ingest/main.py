@@ -15,7 +15,7 @@ from services.ingest import docs
 from services.ingest.api import Touchpoints
 from services.ingest.first_key import FirstKey, first_key
 from services.ingest.meters import Meters
-from services.ingest.store import Sources, parse_write_keys
+from services.ingest.store.sources import Sources, parse_write_keys
 from services.shared.bus import Bus, Publisher
 from services.shared.clock import Clock
 from services.shared.config import Settings

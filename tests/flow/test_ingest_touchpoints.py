@@ -25,7 +25,7 @@ from schemas import tokens, topics
 from schemas.rejected import RejectedRecord
 from schemas.touchpoint import Accepted
 from services.ingest.main import IngestRoom, build
-from services.ingest.store import Source
+from services.ingest.store.sources import Source
 from services.shared.bus import TopicSpec
 from services.shared.bus.embedded import EmbeddedBus
 from services.shared.config import load

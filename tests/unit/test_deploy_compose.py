@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
-from services.ingest.store import parse_write_keys
+from services.ingest.store.sources import parse_write_keys
 from services.shared.config import load
 from services.shared.http import Access
 from tests.parts import compose

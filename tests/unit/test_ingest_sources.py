@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from schemas import topics
 from services.ingest.first_key import first_key
 from services.ingest.main import build
-from services.ingest.store import KEY, Source, Sources, new_key, parse_write_keys
+from services.ingest.store.sources import KEY, Source, Sources, new_key, parse_write_keys
 from services.shared.bus import TopicSpec
 from services.shared.bus.embedded import EmbeddedBus
 from services.shared.config import load

@@ -14,8 +14,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, MetaData, Table, Text
-
+from services.ingest.store.tables import METADATA, SOURCE, WRITE_KEY
 from services.shared.clock import Clock
 from services.shared.db import Database
 from services.shared.errors import Misconfigured, Rejected, Unavailable
@@ -23,23 +22,6 @@ from services.shared.http.guard import hashed
 
 KEY = re.compile(r"c[0-9A-Za-z]{24,127}", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
-METADATA = MetaData()
-SOURCE = Table(
-    "source",
-    METADATA,
-    Column("name", Text, primary_key=True),
-    Column("system", Text, nullable=False),
-    Column("origins", Text, nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-)
-WRITE_KEY = Table(
-    "write_key",
-    METADATA,
-    Column("digest", Text, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-    Column("revoked_us", BigInteger),
-)
 
 
 class Source(NamedTuple):

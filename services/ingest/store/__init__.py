@@ -1,0 +1,7 @@
+"""Ingest's own database. Who opens a transaction ends it.
+
+| module | what it does |
+| --- | --- |
+| tables | the tables |
+| sources | sources and their write keys |
+"""
