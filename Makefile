@@ -3,6 +3,7 @@
 #   make demo            a generated year of journeys, checked, then served until Ctrl-C   (ARGS=--exit ends instead)
 #   make test            style, types, import rules, all tests
 #   make bench           the table of what it must reach
+#   make migration       write down how a room's tables change   (ROOM=journey NAME="what changes")
 #   make lock            pin the dependencies anew
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test bench lock
+.PHONY: setup demo test bench migration lock
 
 setup: $(READY)
 
@@ -34,6 +35,10 @@ test: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+migration: setup
+	@$(BIN)/python -m tests.migration $(ROOM) "$(NAME)"
+	@$(BIN)/ruff format --quiet services/$(ROOM)/migrations
 
 LOCK := .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --upgrade

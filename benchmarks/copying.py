@@ -8,21 +8,24 @@ from typing import Any
 from sqlalchemy import Boolean, Connection, Table
 
 from benchmarks.stores import Stores, open_room
+from services.journey import migrations as journey
 from services.journey.store import tables as journey_tables
+from services.metrics import migrations as metrics
 from services.metrics.store import tables as metrics_tables
 from services.shared.db import Database
+from services.shared.migrating import migrate
 
 _CHUNK = 20_000
 
 
 def copied(stores: Stores, url: str) -> Stores:
     """The same touchpoints, people, facts and rollups in an empty PostgreSQL database."""
-    for source, room, metadata in (
-        (stores.journey, "journey", journey_tables.METADATA),
-        (stores.metrics, "metrics", metrics_tables.METADATA),
+    for source, history, metadata in (
+        (stores.journey, journey.HISTORY, journey_tables.METADATA),
+        (stores.metrics, metrics.HISTORY, metrics_tables.METADATA),
     ):
-        target = open_room(url, room)
-        target.create(metadata)
+        target = open_room(url, history.room)
+        migrate(target, history)
         with source.snapshot() as old, target.transaction() as new:
             for table in metadata.sorted_tables:
                 _copy(source, old, target, new, table)

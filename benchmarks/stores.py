@@ -17,12 +17,13 @@ from services.journey.main import fold_rules, writer_of
 from services.journey.relay import record
 from services.journey.store.relaying import UnpublishedMonths
 from services.journey.store.write import Incoming, NotLocked, prepare
+from services.metrics.migrations import HISTORY
 from services.metrics.store import generations, watermarks
-from services.metrics.store.tables import METADATA
 from services.metrics.store.taking import Taking
 from services.shared.bus import Record
 from services.shared.config import Settings
 from services.shared.db import Database, postgres_url, sqlite_url
+from services.shared.migrating import migrate
 
 PARTITIONS = 12
 WORLD = 10_000
@@ -50,7 +51,7 @@ class Stores:
         self._read = derivation(vocabulary.load(None))
         self._writer = writer_of(Settings(), self.journey, prepare(self.journey), fold_rules(Settings()), self._read)
         self._unpublished = UnpublishedMonths(self.journey)
-        self.metrics.create(METADATA)
+        migrate(self.metrics, HISTORY)
         self._taking = Taking(self.metrics, Calendar("UTC"))
         with self.metrics.transaction() as tx:
             live = generations.open_generation(self.metrics, tx, generations.generation_hash("UTC"))

@@ -12,15 +12,16 @@ from schemas.calendar import Calendar
 from services.metrics import api, dashboard
 from services.metrics.consumer import Consumer
 from services.metrics.desk import Desk
+from services.metrics.migrations import HISTORY
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import generations
-from services.metrics.store.tables import METADATA
 from services.shared.bus import Bus
 from services.shared.clock import Clock, system_clock
 from services.shared.config import Settings
 from services.shared.db import Database
 from services.shared.http import Check
 from services.shared.log import Log
+from services.shared.migrating import migrate
 from services.shared.waiting import Waiting
 
 
@@ -51,7 +52,7 @@ def build(
     settings: Settings, database: Database, bus: Bus, registry: CollectorRegistry, clock: Clock = system_clock
 ) -> MetricsRoom:
     """The room on this database (its tables are made if they are missing) and this bus."""
-    database.create(METADATA)
+    migrate(database, HISTORY)
     calendar, waiting, monitoring = Calendar(settings.time_zone), Waiting(), Monitoring(registry)
     log = Log("metrics", clock, settings.log)
     consumer = Consumer(bus, database, calendar, monitoring, waiting, clock, log)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, CursorResult, Engine, MetaData, Table, create_engine, event, exc
+from sqlalchemy import Connection, CursorResult, Engine, Table, create_engine, event, exc
 from sqlalchemy.engine import Row, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.types import BigInteger, Boolean, Float, Integer, LargeBinary, SmallInteger, TypeEngine
@@ -46,14 +46,15 @@ class Database:
         self.engine = _postgres(url, schema, pool_size) if self.is_postgres else _sqlite(url, durable)
         self.for_update = "FOR NO KEY UPDATE" if self.is_postgres else ""
 
-    def create(self, metadata: MetaData) -> None:
-        """Create the schema and the tables that are missing; safe from several processes at once."""
+    @contextmanager
+    def preparing(self) -> Iterator[Connection]:
+        """A transaction for changing tables, in one process at a time; the schema is there."""
         with self.transaction() as tx:
             if self.is_postgres:
                 tx.exec_driver_sql("SELECT pg_advisory_xact_lock(7461)")
                 if self.schema:
                     tx.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"')
-            metadata.create_all(tx)
+            yield tx
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

@@ -42,6 +42,7 @@ from services.metrics.domain.cubes import BY_NAME, CUBES
 from services.metrics.domain.histogram import bucket_of, middle_of
 from services.metrics.domain.measures import Contribution, contributions, effect_times
 from services.metrics.domain.periods import Span, period_name, start_of
+from services.metrics.migrations import HISTORY
 from services.metrics.store import generations
 from services.metrics.store.checking import check
 from services.metrics.store.reading import Reading
@@ -50,6 +51,7 @@ from services.metrics.store.tables import METADATA
 from services.metrics.store.taking import Taking
 from services.shared.bus import Record, TopicInfo, partition_of
 from services.shared.db import Database, sqlite_url
+from services.shared.migrating import migrate
 from tests.parts.postgres import Postgres
 
 PARTITIONS = 3
@@ -274,7 +276,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        database.create(METADATA)
+        migrate(database, HISTORY)
 
     def fill(self, batches: Sequence[Sequence[PersonMonth]]) -> None:
         with self.database.transaction() as tx:

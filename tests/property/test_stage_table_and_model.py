@@ -21,12 +21,13 @@ from services.journey.domain.fold import Fold, FoldRules
 from services.journey.domain.state import State
 from services.metrics.answers import Answers, CohortQuestion
 from services.metrics.domain.periods import Span
+from services.metrics.migrations import HISTORY
 from services.metrics.store import generations
 from services.metrics.store.reading import Reading
-from services.metrics.store.tables import METADATA
 from services.metrics.store.taking import Taking
 from services.shared.bus import Record, partition_of
 from services.shared.db import Database, sqlite_url
+from services.shared.migrating import migrate
 from tests.model import Touchpoint, order_of
 from tests.model.stagetable import StageTable, stage_table
 from tests.property.test_model_and_domain import derived
@@ -67,7 +68,7 @@ def published(person: UUID, history: list[Touchpoint]) -> list[Record]:
 def answered(file: Path, people: list[list[Touchpoint]], question: CohortQuestion) -> tuple[int, list[dict[str, object]]]:
     file.unlink(missing_ok=True)
     with closing(Database(sqlite_url(file), durable=False)) as database:
-        database.create(METADATA)
+        migrate(database, HISTORY)
         with database.transaction() as tx:
             generation = generations.open_generation(database, tx, generations.generation_hash("UTC"))
             records = [record for number, history in enumerate(people) for record in published(UUID(int=number), history)]

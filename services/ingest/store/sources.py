@@ -14,11 +14,13 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from services.ingest.store.tables import METADATA, SOURCE, WRITE_KEY
+from services.ingest.migrations import HISTORY
+from services.ingest.store.tables import SOURCE, WRITE_KEY
 from services.shared.clock import Clock
 from services.shared.db import Database
 from services.shared.errors import Misconfigured, Rejected, Unavailable
 from services.shared.http.guard import hashed
+from services.shared.migrating import migrate
 
 KEY = re.compile(r"c[0-9A-Za-z]{24,127}", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
@@ -134,5 +136,5 @@ class Sources:
 
     def _create(self) -> None:
         if not self._is_created:
-            self._database.create(METADATA)
+            migrate(self._database, HISTORY)
             self._is_created = True

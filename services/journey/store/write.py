@@ -9,22 +9,24 @@ from uuid import UUID, uuid4, uuid5
 from sqlalchemy import Connection
 
 from services.journey.domain.identity import IdentitySet
+from services.journey.migrations import HISTORY
 from services.journey.store.folding import Affected, Folding
 from services.journey.store.identities import END_US, Identities
 from services.journey.store.outcome import Folded
 from services.journey.store.ownership import NotLocked, Ownership
 from services.journey.store.people import People
-from services.journey.store.tables import INSTALLATION, METADATA
+from services.journey.store.tables import INSTALLATION
 from services.journey.store.touchpoints import Incoming, Kept, New, Reference, Touchpoints, precedence
 from services.shared.db import Database
+from services.shared.migrating import migrate
 
 NOBODY_YET = 0
 """Owner of a touchpoint between being stored and being resolved, inside one transaction."""
 
 
 def prepare(database: Database) -> UUID:
-    """Make the tables that are missing; returns the namespace of the installation's person ids."""
-    database.create(METADATA)
+    """Bring the tables up to date; returns the namespace of the installation's person ids."""
+    migrate(database, HISTORY)
     with database.transaction() as tx:
         if database.is_postgres:
             tx.exec_driver_sql("CREATE SEQUENCE IF NOT EXISTS version_seq")

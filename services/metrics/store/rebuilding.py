@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 from schemas.calendar import Calendar
 from services.metrics.domain.measures import contributions
 from services.metrics.domain.rollups import Sums
+from services.metrics.migrations import HISTORY
 from services.metrics.store import generations, paging
 from services.metrics.store.summing import Summing
-from services.metrics.store.tables import METADATA
 from services.shared.bus import TopicInfo
 from services.shared.db import Database
+from services.shared.migrating import migrate
 from services.shared.positions import Positions
 
 _OF_THE_TOPIC = ("position", "watermark", "effect", "fact", "person_month")
@@ -25,7 +26,7 @@ def rebuild(database: Database, topic: TopicInfo, time_zone: str, on_progress: C
     Questions go on being answered from the live generation meanwhile; consumers wait. Facts that came from a topic that was
     recreated or has another number of partitions are forgotten: the consumers read the topic again from its start.
     """
-    database.create(METADATA)
+    migrate(database, HISTORY)
     calendar, summing, done = Calendar(time_zone), Summing(database), 0
     with database.transaction() as tx:
         number = _next_number(database, tx)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.shared.errors import Unavailable
+from services.shared.errors import Misconfigured, Unavailable
 
 OFFSET_BITS = 40
 
@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS shares (
 ) WITHOUT ROWID;
 """
 
+_STEPS = (_TABLES,)
+"""What makes the file, in order; its `user_version` counts those done. A file of 0 may have the first step's tables. Append, never change."""
+
 
 def place_of(lane: int, offset: int) -> int:
     """The key of a record in the file."""
@@ -65,14 +68,16 @@ def connect(path: Path, busy_timeout_s: float, durable: bool = False) -> sqlite3
 
 
 def prepare(path: Path, busy_timeout_s: float) -> None:
-    """Make the file and its tables if they are missing. Several processes may do so at once."""
+    """Bring the file and its tables up to date. Several processes may do so at once. Raises Misconfigured for a file of a newer version."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + busy_timeout_s
     while True:
         connection = connect(path, busy_timeout_s)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+            connection.execute("BEGIN IMMEDIATE")
+            _migrate(connection, path)
+            connection.execute("COMMIT")
             return
         except sqlite3.DatabaseError as error:  # changing the journal mode does not wait for the lock by itself
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
@@ -80,6 +85,18 @@ def prepare(path: Path, busy_timeout_s: float) -> None:
             time.sleep(0.01)
         finally:
             connection.close()
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    (done,) = connection.execute("PRAGMA user_version").fetchone()
+    if done > len(_STEPS):
+        newer = f"{path} was made by a newer version of Waypost"
+        raise Misconfigured(f"{newer}; start that version, or restore a backup that this one made")
+    for step in _STEPS[done:]:
+        for statement in filter(None, map(str.strip, step.split(";"))):
+            connection.execute(statement)
+    if done < len(_STEPS):
+        connection.execute(f"PRAGMA user_version = {len(_STEPS)}")
 
 
 @contextmanager
