@@ -7,6 +7,7 @@ moves by compare-and-set, so of two members that hold one partition during a han
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from services.shared.errors import Contended, Misplaced, PositionMoved, Rejected
 from services.shared.log import Log
 from services.shared.positions import Positions
 
+REPORT_S = 1.0
+"""How often the bus is told, at most, how far the group has come."""
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
 
@@ -57,6 +60,8 @@ class ConsumeLoop:
         self._group, self._topics, self._batch = group, topics, batch
         self._apply, self._reject, self._on_commit, self._log = apply, reject, on_commit, log
         self._next: dict[tuple[str, int], int] = {}
+        self._reported: dict[tuple[str, int], int] = {}
+        self._report_due_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"consume {group}", daemon=True)
         self.stopped: Mapping[tuple[str, int], str] = {}
@@ -93,17 +98,24 @@ class ConsumeLoop:
     def _session(self) -> None:
         """One membership of the group: ends when asked to stop, or raises Unavailable."""
         consumer = self._bus.consumer(self._group, self._topics)
-        self._next, self.stopped = {}, {}
+        self._next, self._reported, self.stopped = {}, {}, {}
         try:
             while not self._stopping.is_set():
                 records = self._poll(consumer)
                 self._follow_assignment(consumer)
                 if wanted := [record for record in records if self._is_next(record)]:
                     self._take(consumer, wanted)
+                self._report(consumer)
                 self.trouble = None
         finally:
             self._next = {}
             consumer.close()
+
+    def _report(self, consumer: Consumer) -> None:
+        """Tell the bus what is committed, for others to see."""
+        if self._next != self._reported and time.monotonic() >= self._report_due_s:
+            consumer.report(self._next)
+            self._reported, self._report_due_s = dict(self._next), time.monotonic() + REPORT_S
 
     def _poll(self, consumer: Consumer) -> list[Record]:
         """The next records; partitions whose position the bus does not have any more are stopped."""

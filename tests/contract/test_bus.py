@@ -512,3 +512,19 @@ def test_a_closed_bus_answers_unavailable(place: Place) -> None:
             call()
     with pytest.raises(Unavailable):
         publisher.publish([Outgoing(topic, b"k", b"v")]).result(PATIENCE_S)
+
+
+def test_what_a_group_reports_is_there_for_others_and_moves_nobody(place: Place) -> None:
+    topic, group = topic_of(place, 2), name("group")
+    published(place.bus.publisher(), topic, b"1", b"2", b"3", key=b"k")
+    where = (topic, partition_of(b"k", 2))
+    reader = Reader(place.bus.consumer(group, [topic]))
+    reader.until(lambda: len(reader.records) == 3)
+    assert place.open().reported(group, topic) == {}
+    reader.consumer.report({where: 2, ("held by nobody", 0): 7})
+    reader.until(lambda: place.bus.reported(group, topic) == {where[1]: 2})
+    assert place.bus.reported(name("other"), topic) == {}
+    reader.consumer.close()
+    assert place.bus.reported(group, topic) == {where[1]: 2}
+    again = Reader(place.bus.consumer(group, [topic]))
+    again.until(lambda: len(again.records) == 3)

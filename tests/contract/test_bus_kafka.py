@@ -60,6 +60,8 @@ def test_topics_are_set_up_as_their_spec_says(place: Place, admin: KafkaAdminCli
 
     assert [of(spec, "cleanup.policy") for spec in specs] == ["delete", "delete", "compact", "compact,delete"]
     assert [of(spec, "retention.ms") for spec in specs] == ["-1", "3600000", "-1", "60000"]
+    compacted = {key: {of(spec, key) for spec in specs[2:]} for key in ("max.compaction.lag.ms", "delete.retention.ms")}
+    assert compacted == {"max.compaction.lag.ms": {"86400000"}, "delete.retention.ms": {"86400000"}}
     assert {of(spec, "message.timestamp.type") for spec in specs} == {"LogAppendTime"}
     assert [place.bus.describe(spec.name).partitions for spec in specs] == [3, 1, 2, 1]
 

@@ -17,6 +17,10 @@ from services.shared.errors import Rejected
 
 MAX_RECORD_BYTES = 1_000_000
 """The limit of one record, key and value together; the same on every bus."""
+COMPACTION_LAG_S = 24 * 3600
+"""In a compacted topic, a record that a later one of its key replaces is gone after this time at the latest (and a minute)."""
+TOMBSTONE_S = 24 * 3600
+"""How long a tombstone stays after that, so that a reader who has seen the value sees it go."""
 
 
 class Position(NamedTuple):
@@ -127,6 +131,14 @@ class Consumer(Protocol):
         """The next record of this partition is the first at or after `offset`. Only for partitions held."""
         ...
 
+    def report(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Tell the bus how far the group has come: {(topic, partition): offset of the next record}, of partitions held.
+
+        Advisory: it is shown by the bus's own tools and by `Bus.reported`, may come late or not at all, and no consumer ever
+        starts from it.
+        """
+        ...
+
     def close(self) -> None:
         """Leave the group at once, so that others take over without waiting for a time-out."""
         ...
@@ -149,6 +161,11 @@ class Bus(Protocol):
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """Per partition, the offset that the next record will get, or less (Kafka's transactions take an offset for their end)."""
+        ...
+
+    def reported(self, group: str, topic: str) -> Mapping[int, int]:
+        """Per partition, how far a group was last reported to have come, its members living or not; partitions never reported
+        are missing."""
         ...
 
     def delete(self, topic: str) -> None:

@@ -77,6 +77,7 @@ class EmbeddedBus:
             bounds = connection.execute(lanes, (topic,)).fetchone()
             connection.execute("DELETE FROM records WHERE place >= ? AND place < ?", bounds)
             connection.execute("DELETE FROM lanes WHERE topic = ?", (topic,))
+            connection.execute("DELETE FROM reports WHERE topic = ?", (topic,))
             connection.execute("DELETE FROM topics WHERE name = ?", (topic,))
 
     def describe(self, topic: str) -> TopicInfo:
@@ -94,6 +95,12 @@ class EmbeddedBus:
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """See `Bus.end_offsets`."""
         return {partition: end for partition, _, end in self._lanes(topic)}
+
+    def reported(self, group: str, topic: str) -> Mapping[int, int]:
+        """See `Bus.reported`."""
+        with self._reading() as connection:
+            query = "SELECT partition, next_offset FROM reports WHERE group_name = ? AND topic = ?"
+            return dict(connection.execute(query, (group, topic)).fetchall())
 
     def publisher(self, fence: str | None = None) -> EmbeddedPublisher:
         """See `Bus.publisher`."""
@@ -145,9 +152,10 @@ class EmbeddedBus:
                 stack.callback(consumer.close)
 
     def keep_house(self) -> None:
-        """Retention and compaction, once, now. Raises `Unavailable`."""
+        """Retention and compaction, once, now; what is deleted is overwritten. Raises `Unavailable`."""
         with closing(connect(self._path, self._busy_timeout_s)) as connection:
             now_ms = self._clock() // 1000
+            upkeep.overwrite_deleted(connection)
             upkeep.expire(connection, now_ms, self._closing)
             upkeep.compact(connection, now_ms, self._closing)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.shared.bus import Record
 from services.shared.bus.embedded.group import Membership
@@ -101,6 +101,12 @@ class EmbeddedConsumer:
         lane, begin_offset, end_offset = row
         check_offset(where, offset, begin_offset, end_offset)
         self._positions[where] = (lane, offset)
+
+    def report(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See `Consumer.report`."""
+        held = {where: offset for where, offset in positions.items() if where in self._held}
+        if held:
+            self._membership.report(held)
 
     def close(self) -> None:
         """See `Consumer.close`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.shared.bus.embedded.storage import transaction, translated
 from services.shared.bus.sharing import TopicPartition, share_out
@@ -51,6 +51,12 @@ class Membership:
                 self._held = frozenset(self._connection.execute(mine, (self._group, self._member)))
                 self._generation = row[0]
         return self._held
+
+    def report(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Note how far the group has come. Raises `Unavailable`."""
+        rows = [(self._group, *where, offset) for where, offset in positions.items()]
+        with transaction(self._connection, "note positions"):
+            self._connection.executemany("INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)", rows)
 
     def leave(self) -> None:
         """Give up what this member holds, at once."""

@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS members (
 CREATE TABLE IF NOT EXISTS shares (
     group_name TEXT, topic TEXT, partition INTEGER, member TEXT NOT NULL, PRIMARY KEY (group_name, topic, partition)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reports (
+    group_name TEXT, topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (group_name, topic, partition)
+) WITHOUT ROWID;
 """
 
 _STEPS = (_TABLES,)

@@ -8,12 +8,16 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from services.shared.bus import TOMBSTONE_S
 from services.shared.bus.embedded.storage import offset_of, place_of, transaction
 
 STEP_RECORDS = 2000
 """Records looked at in one transaction: publishers wait for it."""
-TOMBSTONE_S = 24 * 3600
-"""How long a tombstone stays, so that a reader who has seen the value sees it go."""
+
+
+def overwrite_deleted(connection: sqlite3.Connection) -> None:
+    """What this connection deletes is overwritten with zeros: erased people must not live on in the file's unused places."""
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def expire(connection: sqlite3.Connection, now_ms: int, closing: threading.Event) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from services.shared.bus import MAX_RECORD_BYTES, Publisher, Record, TopicInfo, TopicSpec
+from services.shared.bus import COMPACTION_LAG_S, MAX_RECORD_BYTES, TOMBSTONE_S, Publisher, Record, TopicInfo, TopicSpec
 from services.shared.bus.kafka.assignor import CopartitionedAssignor
 from services.shared.bus.kafka.consumer import KafkaGroupConsumer, to_record
 from services.shared.bus.kafka.driver import ANSWER_TIMEOUT_S, PUBLISH_TIMEOUT_S, settings, translated
@@ -93,6 +93,12 @@ class KafkaBus:
         """See `Bus.end_offsets`."""
         return self._offsets(topic, "end_offsets")
 
+    def reported(self, group: str, topic: str) -> Mapping[int, int]:
+        """See `Bus.reported`: the group's committed offsets."""
+        with translated():
+            found = self._get_admin().list_group_offsets(group)[group]
+        return {where.partition: each.offset for where, each in found.items() if where.topic == topic and each.offset >= 0}
+
     def publisher(self, fence: str | None = None) -> Publisher:
         """See `Bus.publisher`."""
         publisher = (
@@ -160,7 +166,9 @@ class KafkaBus:
         if spec.compacted:
             configs["cleanup.policy"] = "compact" if spec.retention_s is None else "compact,delete"
             configs["min.compaction.lag.ms"] = "60000"
-            configs["segment.ms"] = str(24 * 3600 * 1000)  # only what lies in finished segments is compacted
+            configs["max.compaction.lag.ms"] = str(COMPACTION_LAG_S * 1000)  # finishes segments early: only those are compacted
+            configs["delete.retention.ms"] = str(TOMBSTONE_S * 1000)
+            configs["segment.ms"] = str(COMPACTION_LAG_S * 1000)
         return {"num_partitions": spec.partitions, "replication_factor": self._replication, "configs": configs}
 
     def _offsets(self, topic: str, which: str) -> dict[int, int]:

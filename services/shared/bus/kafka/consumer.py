@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, TopicPartition
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
+from kafka.structs import OffsetAndMetadata
 
 from services.shared.bus import Record
 from services.shared.bus.kafka.assignor import CopartitionedAssignor
@@ -71,6 +72,17 @@ class KafkaGroupConsumer:
                 self._stop(where)
                 raise Misplaced(f"{topic}/{partition} holds offsets {begin} to {end}, {offset} was asked for")
             self._go_on(where, offset)
+
+    def report(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """See `Consumer.report`: commits the offsets, without waiting."""
+        offsets = {
+            TopicPartition(*where): OffsetAndMetadata(offset, "", -1)
+            for where, offset in positions.items()
+            if where in self._held
+        }
+        if offsets and not self.closed:
+            with translated():
+                self._consumer.commit_async(offsets)
 
     def close(self) -> None:
         """See `Consumer.close`."""
