@@ -1,4 +1,5 @@
-"""The records of the topic `commands`: recorded decisions about identities and people, replayable like a touchpoint."""
+"""The records of the topics `commands`, recorded decisions about identities and people, replayable like a touchpoint, and
+`commands.done`, what came of them in each room."""
 
 from __future__ import annotations
 
@@ -18,3 +19,15 @@ class Command(Struct, omit_defaults=True, kw_only=True, frozen=True):
     by: str
     at: str
     reason: str | None = None
+
+
+class Done(Struct, omit_defaults=True, kw_only=True, frozen=True):
+    """A room has carried out a command: what it removed, by the name of the store (`rejected_records`, …), and when (RFC 3339, UTC).
+
+    The effect is durable. It may be said several times; the newest counts, and later ones may have removed more: what comes late.
+    """
+
+    command: str
+    room: Literal["ingest", "journey", "metrics"]
+    at: str
+    removed: dict[str, int] = {}

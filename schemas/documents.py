@@ -11,7 +11,7 @@ import msgspec
 
 FOLDER = Path(__file__).parent / "json"
 ASYNCAPI = Path(__file__).parent / "asyncapi.json"
-NAMES = ("touchpoint", "accepted", "person-month", "watermark", "rejected", "command", "asyncapi")
+NAMES = ("touchpoint", "accepted", "person-month", "watermark", "rejected", "command", "done", "asyncapi")
 VERSION = "1"
 
 

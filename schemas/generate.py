@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from schemas import topics
-from schemas.commands import Command
+from schemas.commands import Command, Done
 from schemas.documents import ASYNCAPI, FOLDER, VERSION
 from schemas.facts import PersonMonth, Watermark
 from schemas.rejected import RejectedRecord
@@ -45,6 +45,7 @@ def _types() -> dict[str, Any]:
         "watermark": Watermark,
         "rejected": RejectedRecord,
         "command": Command,
+        "done": Done,
     }
 
 
@@ -63,6 +64,7 @@ def asyncapi() -> dict[str, Any]:
         topics.TOUCHPOINTS: (("accepted",), "touchpoints as ingest accepted them; the key is the anchor, namespace:value"),
         topics.REJECTED: (("rejected",), "what could not be processed, as it came, and why; the key is the source"),
         topics.COMMANDS: (("command",), "recorded decisions about identities and people; the key is an identity concerned"),
+        topics.DONE: (("done",), "what a room has done for a command; the key is the command's id"),
         topics.JOURNEYS: (
             ("person-month", "watermark"),
             "compacted; the facts of one person in one month, key person_id/YYYY-MM, or a watermark, key watermark",
@@ -95,12 +97,17 @@ def _operations() -> dict[str, Any]:
     table = (
         ("ingest", "send", topics.TOUCHPOINTS),
         ("ingest", "send", topics.REJECTED),
+        ("ingest", "receive", topics.REJECTED),
+        ("ingest", "receive", topics.COMMANDS),
+        ("ingest", "send", topics.COMMANDS),
+        ("ingest", "send", topics.DONE),
         ("journey", "receive", topics.TOUCHPOINTS),
         ("journey", "receive", topics.COMMANDS),
         ("journey", "send", topics.COMMANDS),
         ("journey", "send", topics.REJECTED),
         ("journey", "send", topics.JOURNEYS),
         ("metrics", "receive", topics.JOURNEYS),
+        ("metrics", "send", topics.REJECTED),
     )
     return {
         f"{room}_{action}s_{topic.replace('.', '_')}": {"action": action, "channel": {"$ref": f"#/channels/{topic}"}}

@@ -1,20 +1,23 @@
 """Receipts' tokens: what a read has to wait for to see what was just posted.
 
 A token lists the highest offset of each (topic, partition) that a request touched: `t0-123_c2-7` is offset 123 of partition 0 of
-`touchpoints` and offset 7 of partition 2 of `commands`. Several tokens are joined by commas.
+`touchpoints` and offset 7 of partition 2 of `commands`; `r` stands for `touchpoints.rejected`, which only ingest reads. Several
+tokens are joined by commas.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from schemas import topics
 from services.shared.errors import Rejected
 
-_LETTERS = {topics.TOUCHPOINTS: "t", topics.COMMANDS: "c"}
+STITCHED = (topics.TOUCHPOINTS, topics.COMMANDS)
+"""What journeys and KPIs are made of."""
+_LETTERS = {topics.TOUCHPOINTS: "t", topics.COMMANDS: "c", topics.REJECTED: "r"}
 _TOPICS = {letter: topic for topic, letter in _LETTERS.items()}
-_PART = re.compile(r"([tc])(\d{1,6})-(\d{1,19})", re.ASCII)
+_PART = re.compile(r"([tcr])(\d{1,6})-(\d{1,19})", re.ASCII)
 
 
 def encode(touched: Iterable[tuple[str, int, int]]) -> str:
@@ -26,8 +29,11 @@ def encode(touched: Iterable[tuple[str, int, int]]) -> str:
     return "_".join(f"{letter}{partition}-{offset}" for (letter, partition), offset in sorted(highest.items()))
 
 
-def decode(text: str) -> dict[tuple[str, int], int]:
-    """{(topic, partition): highest offset} of one token or several joined by commas. Raises Rejected("invalid_token")."""
+def decode(text: str, of: Collection[str] = STITCHED) -> dict[tuple[str, int], int]:
+    """{(topic, partition): highest offset} of one token or several joined by commas, of these topics alone.
+
+    Raises Rejected("invalid_token").
+    """
     wanted: dict[tuple[str, int], int] = {}
     for part in re.split(r"[,_]", text):
         if not part.strip():
@@ -36,7 +42,8 @@ def decode(text: str) -> dict[tuple[str, int], int]:
         if match is None:
             raise Rejected("invalid_token", "send the token of a receipt as it was given; several are joined by commas")
         key = (_TOPICS[match[1]], int(match[2]))
-        wanted[key] = max(int(match[3]), wanted.get(key, -1))
+        if key[0] in of:
+            wanted[key] = max(int(match[3]), wanted.get(key, -1))
     return wanted
 
 

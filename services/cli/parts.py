@@ -24,12 +24,13 @@ def open_bus(settings: Settings) -> Bus:
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
-    """All topics have equally many partitions; commands are kept for ever, `journeys` is compacted."""
+    """All topics have equally many partitions; commands and what came of them are kept for ever, `journeys` is compacted."""
     partitions, retention_s = settings.partitions, settings.retention_days * _DAY_S
     return [
         TopicSpec(topics.TOUCHPOINTS, partitions, retention_s=retention_s),
         TopicSpec(topics.REJECTED, partitions, retention_s=retention_s),
         TopicSpec(topics.COMMANDS, partitions),
+        TopicSpec(topics.DONE, partitions),
         TopicSpec(topics.JOURNEYS, partitions, compacted=True),
     ]
 

@@ -143,8 +143,8 @@ class Touchpoints:
         batch.settle()
         self._meters.batch(source.name, batch)
         self._meters.published(time.perf_counter() - began)
-        touched = positions[: len(batch.touchpoints)]
-        return _receipt(batch, tokens.encode((topics.TOUCHPOINTS, partition, offset) for partition, offset in touched))
+        touched = ((record.topic, *position) for record, position in zip(records, positions, strict=True))
+        return _receipt(batch, tokens.encode(touched))
 
     def _sent(self, records: Sequence[Outgoing]) -> asyncio.Future[list[Position]]:
         loop = asyncio.get_running_loop()

@@ -36,7 +36,7 @@ def derivation(vocabulary: Vocabulary) -> Derive:
     def read(body: bytes) -> Derived:
         try:
             derived = derive(_accepted.decode(body), vocabulary)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Rejected("invalid_record", f"this is no touchpoint as ingest publishes it: {error}") from None
         if not derived.identities:
             raise Rejected("no_identity", "give at least one identity, an order or a case", "/identities")
@@ -105,8 +105,7 @@ class Consumer:
         """Take a batch, in the loop's transaction. What is no touchpoint is kept in `touchpoints.rejected` first."""
         with self._monitoring.batch_seconds.time():
             batch, refused = self._read_all(records)
-            for record, error in refused:
-                self._reject(record, error)
+            self._reject_all(refused)
             try:
                 self._writer.take(tx, batch, self._also)
             except NotLocked as error:
@@ -118,8 +117,13 @@ class Consumer:
         self._monitoring.freshness_seconds.observe(max(0.0, self._clock() / 1e6 - oldest_ms / 1e3))
 
     def _reject(self, record: Record, error: Rejected) -> None:
-        self._rejects.keep(record, error)
-        self._monitoring.rejected.labels(error.code).inc()
+        self._reject_all([(record, error)])
+
+    def _reject_all(self, refused: Sequence[tuple[Record, Rejected]]) -> None:
+        if refused:
+            self._rejects.keep_all(refused)
+        for _, error in refused:
+            self._monitoring.rejected.labels(error.code).inc()
 
     def _read_all(self, records: Sequence[Record]) -> tuple[list[Incoming], list[tuple[Record, Rejected]]]:
         batch, refused = [], []

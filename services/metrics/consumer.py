@@ -17,7 +17,7 @@ from services.shared.bus import Bus, Record
 from services.shared.clock import Clock
 from services.shared.consume import ConsumeLoop
 from services.shared.db import Database
-from services.shared.errors import Misplaced, Unavailable
+from services.shared.errors import Misplaced, Rejected, Unavailable
 from services.shared.log import Log
 from services.shared.positions import Positions
 from services.shared.rejects import Rejects
@@ -37,9 +37,7 @@ class Consumer:
         self._hash = generations.generation_hash(calendar.time_zone)
         self._positions = Positions(database, generations.MEND)
         self._rejects = Rejects(bus, GROUP, clock)
-        self._loop = ConsumeLoop(
-            bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self._rejects.keep, waiting.notify, log
-        )
+        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self._reject, waiting.notify, log)
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))
 
@@ -80,3 +78,7 @@ class Consumer:
         self._monitoring.batch_seconds.observe(time.perf_counter() - started_s)
         oldest_ms = min(record.timestamp_ms for record in records)
         self._monitoring.freshness_seconds.observe(max(0.0, self._clock() / 1e6 - oldest_ms / 1e3))
+
+    def _reject(self, record: Record, error: Rejected) -> None:
+        self._rejects.keep(record, error)
+        self._monitoring.rejected.labels(error.code).inc()

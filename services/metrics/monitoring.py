@@ -17,6 +17,7 @@ class Monitoring:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.records = Counter("waypost_metrics_records", "Records of journeys that were taken", registry=registry)
+        self.rejected = Counter("waypost_metrics_rejected", "Records that could not be processed", ["code"], registry=registry)
         self.batch_seconds = Histogram(
             "waypost_metrics_batch_seconds", "Time to apply one batch of records", registry=registry, buckets=_SECONDS
         )

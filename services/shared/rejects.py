@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 import msgspec
 
-from schemas.rejected import RejectedRecord
+from schemas.rejected import MAX_KEY_BYTES, MAX_TEXT, RejectedRecord, original
 from schemas.times import format_time
-from schemas.topics import REJECTED
+from schemas.topics import REJECTED, TOUCHPOINTS
 from services.shared.bus import Bus, Outgoing, Record
 from services.shared.clock import Clock
 from services.shared.errors import Rejected, Unavailable
 
 PUBLISH_TIMEOUT_S = 30.0
+
+
+class _Sent(msgspec.Struct):
+    source: str
+
+
+_SENT = msgspec.json.Decoder(_Sent)
 
 
 class Rejects:
@@ -24,24 +32,50 @@ class Rejects:
         self._room, self._clock = room, clock
 
     def keep(self, record: Record, error: Rejected) -> None:
-        """Return once the record is kept durably. Raises Unavailable if that can't be said."""
-        kept = RejectedRecord(
-            source=self._room,
-            code=error.code,
-            message=error.message,
-            pointer=error.pointer,
-            body=base64.b64encode(record.value or b"").decode(),
-            rejected_at=format_time(self._clock()),
-            room=self._room,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-        )
-        sent = self._publisher.publish([Outgoing(REJECTED, self._room.encode(), msgspec.json.encode(kept))])
+        """Return once the record is kept durably. Raises Unavailable if that can't be said, and nothing else: whatever the record
+        is, what is published about it fits the bus."""
+        self.keep_all([(record, error)])
+
+    def keep_all(self, refused: Sequence[tuple[Record, Rejected]]) -> None:
+        """The same for many at once."""
+        records = [self._outgoing(record, error) for record, error in refused]
         try:
-            sent.result(PUBLISH_TIMEOUT_S)
+            self._publisher.publish(records).result(PUBLISH_TIMEOUT_S)
         except TimeoutError:
             raise Unavailable("the bus does not take rejected records") from None
 
     def close(self) -> None:
         self._publisher.close()
+
+    def _outgoing(self, record: Record, error: Rejected) -> Outgoing:
+        raw = record.value or b""
+        source = _source(record) or self._room
+        kept = RejectedRecord(
+            source=source,
+            code=_text(error.code),
+            message=_text(error.message),
+            pointer=_text(error.pointer),
+            rejected_at=format_time(self._clock()),
+            room=self._room,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=base64.b64encode(record.key).decode() if len(record.key) <= MAX_KEY_BYTES else None,
+            **original(raw),
+        )
+        return Outgoing(REJECTED, source.encode(), msgspec.json.encode(kept))
+
+
+def _text(text: str) -> str:
+    """Short enough, and without half characters, which JSON can't write."""
+    return text[:MAX_TEXT].encode(errors="replace").decode()
+
+
+def _source(record: Record) -> str | None:
+    """The source of a touchpoint, if that much can be read."""
+    if record.topic != TOUCHPOINTS:
+        return None
+    try:
+        return _SENT.decode(record.value or b"").source[:MAX_TEXT]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -12,7 +11,7 @@ import msgspec
 from schemas.identity import ranked_identities
 from schemas.ids import NewId
 from schemas.normal import Identities, Value
-from schemas.rejected import RejectedRecord
+from schemas.rejected import MAX_TEXT, RejectedRecord, original
 from schemas.times import format_time
 from services.ingest.domain import exact
 from services.ingest.domain.check import check
@@ -151,16 +150,19 @@ def _take(batch: Batch, touchpoint_id: str, record: Keyed, firsts: dict[str, byt
 
 
 def _refuse(batch: Batch, raw: bytes, reason: Rejected, arrival: Arrival) -> None:
-    result = Result(len(batch.results), "retry", id_of(raw), reason.code, reason.message, reason.pointer)
-    batch.results.append(result)
+    index, given_id = len(batch.results), id_of(raw)
+    batch.results.append(Result(index, "retry", given_id, reason.code, reason.message, reason.pointer))
     batch.outcomes.append("rejected")
     record = RejectedRecord(
         source=arrival.source,
         code=reason.code,
-        message=reason.message,
-        pointer=reason.pointer,
-        body=base64.b64encode(raw).decode(),
+        message=reason.message[:MAX_TEXT],
+        pointer=reason.pointer[:MAX_TEXT],
         rejected_at=format_time(arrival.received_us),
         room="ingest",
+        index=index,
+        id=given_id or arrival.new_id(index),
+        system=arrival.system,
+        **original(raw),
     )
     batch.rejected.append(Keyed(arrival.source.encode(), _ENCODER.encode(record)))
