@@ -25,8 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--touchpoints 50000` makes the test of endurance longer."""
+    """`--touchpoints 50000` makes the test of endurance longer; the others make tests of faults longer."""
     parser.addoption("--touchpoints", type=int, default=5_000, help="how many touchpoints the test of endurance sends")
+    parser.addoption("--crashes", type=int, default=1, help="how often the tests of faults die at each point")
 
 
 @pytest.fixture(scope="session")
