@@ -1,17 +1,23 @@
-"""Consumes `touchpoints`: each batch of records becomes stored touchpoints, owners and facts, in one transaction with the position."""
+"""Consumes `touchpoints` and `commands`: each batch becomes stored touchpoints, owners and facts, in one transaction with the positions.
+
+Both topics have equally many partitions, and who holds one of `touchpoints` holds that of `commands` (docs/decisions/0003).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection
 
-from schemas.topics import TOUCHPOINTS
+from schemas.topics import COMMANDS, TOUCHPOINTS
 from schemas.touchpoint import Accepted
 from schemas.vocabulary import Vocabulary
+from services.journey.domain.commands import read_decision
 from services.journey.domain.derive import Derived, derive
 from services.journey.monitoring import Monitoring
+from services.journey.store.commanding import Commanding
 from services.journey.store.refolding import Derive
 from services.journey.store.write import Incoming, NotLocked, Writer
 from services.shared.bus import Bus, Record
@@ -25,9 +31,11 @@ from services.shared.rejects import Rejects
 
 GROUP = "journey"
 MEND = "waypost rebuild journey"
+TOPICS = [TOUCHPOINTS, COMMANDS]
 BATCH = 10_000
 """Records at most in one transaction: what lies ready when journey is behind. The larger, the fewer rows are written twice."""
 _accepted = msgspec.json.Decoder(Accepted)
+Read = TypeVar("Read")
 
 
 def derivation(vocabulary: Vocabulary) -> Derive:
@@ -52,6 +60,7 @@ class Consumer:
         self,
         bus: Bus,
         database: Database,
+        commanding: Commanding,
         writer: Writer,
         read: Derive,
         monitoring: Monitoring,
@@ -59,14 +68,13 @@ class Consumer:
         clock: Clock,
         log: Log,
     ) -> None:
-        self._bus, self._database, self._writer, self._read = bus, database, writer, read
+        self._bus, self._database, self._read = bus, database, read
+        self._commanding, self._writer = commanding, writer
         self._monitoring, self._clock = monitoring, clock
         self._rejects = Rejects(bus, GROUP, clock)
         self._positions = Positions(database, MEND)
         self._also: frozenset[int] = frozenset()
-        self._loop = ConsumeLoop(
-            bus, database, self._positions, GROUP, [TOUCHPOINTS], self.apply, self._reject, on_commit, log, BATCH
-        )
+        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, TOPICS, self.apply, self._reject, on_commit, log, BATCH)
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))
 
@@ -78,7 +86,7 @@ class Consumer:
         self._rejects.close()
 
     def assignment(self) -> frozenset[int]:
-        """The partitions that this process serves, of `touchpoints` and so of `journeys`."""
+        """The partitions that this process serves, of `touchpoints` and `commands` and so of `journeys`."""
         return self._loop.assignment()
 
     def positions(self, tx: Connection) -> dict[tuple[str, int], int]:
@@ -94,19 +102,22 @@ class Consumer:
 
     def lag(self) -> Mapping[int, int]:
         """Records not taken yet, of each partition that this process holds."""
-        ends = self._bus.end_offsets(TOUCHPOINTS)
+        ends = {topic: self._bus.end_offsets(topic) for topic in TOPICS}
         with self._database.snapshot() as tx:
             positions = self.positions(tx)
         return {
-            partition: max(0, ends[partition] - positions.get((TOUCHPOINTS, partition), 0)) for partition in self.assignment()
+            partition: sum(max(0, ends[topic][partition] - positions.get((topic, partition), 0)) for topic in TOPICS)
+            for partition in self.assignment()
         }
 
     def apply(self, tx: Connection, records: Sequence[Record]) -> None:
-        """Take a batch, in the loop's transaction. What is no touchpoint is kept in `touchpoints.rejected` first."""
+        """Take a batch, in the loop's transaction. What can't be read is kept in `touchpoints.rejected` first."""
         with self._monitoring.batch_seconds.time():
-            batch, refused = self._read_all(records)
-            self._reject_all(refused)
+            decisions, bad_commands = _read_all(records, COMMANDS, read_decision)
+            batch, bad_touchpoints = _read_all(records, TOUCHPOINTS, lambda body: Incoming(self._read(body), body))
+            self._reject_all([*bad_commands, *bad_touchpoints])
             try:
+                self._commanding.take(tx, decisions, self._also)
                 self._writer.take(tx, batch, self._also)
             except NotLocked as error:
                 self._also |= error.identities
@@ -125,12 +136,16 @@ class Consumer:
         for _, error in refused:
             self._monitoring.rejected.labels(error.code).inc()
 
-    def _read_all(self, records: Sequence[Record]) -> tuple[list[Incoming], list[tuple[Record, Rejected]]]:
-        batch, refused = [], []
-        for record in records:
-            body = record.value or b""
+
+def _read_all(
+    records: Sequence[Record], topic: str, read: Callable[[bytes], Read]
+) -> tuple[list[Read], list[tuple[Record, Rejected]]]:
+    """The records of one topic, read, and those that can't be."""
+    found, refused = [], []
+    for record in records:
+        if record.topic == topic:
             try:
-                batch.append(Incoming(self._read(body), body))
+                found.append(read(record.value or b""))
             except Rejected as error:
                 refused.append((record, error))
-        return batch, refused
+    return found, refused

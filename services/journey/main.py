@@ -21,6 +21,8 @@ from services.journey.domain.fold import FoldRules
 from services.journey.domain.marketing import marketing_channel
 from services.journey.monitoring import Monitoring
 from services.journey.relay import Relay
+from services.journey.store.commanding import Commanding
+from services.journey.store.commands import StoredCommands
 from services.journey.store.folding import Folding
 from services.journey.store.identities import Identities
 from services.journey.store.people import People
@@ -68,7 +70,8 @@ def build(
     rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
     writer = writer_of(settings, database, prepare(database), rules, read)
     monitoring, waiting, log = Monitoring(registry), Waiting(), Log("journey", clock, settings.log)
-    consumer = Consumer(bus, database, writer, read, monitoring, waiting.notify, clock, log)
+    commanding = Commanding(StoredCommands(database), {})
+    consumer = Consumer(bus, database, commanding, writer, read, monitoring, waiting.notify, clock, log)
     recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
     relay = Relay(bus, database, consumer.assignment, consumer.positions, waiting, monitoring, log, recheck_s)
     desk = Desk(settings, database, rules, read, consumer.positions, waiting, monitoring, clock)

@@ -16,7 +16,9 @@ class Monitoring:
     """The journey room's own measures, in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.records = Counter("waypost_journey_records", "Records of touchpoints that were taken", registry=registry)
+        self.records = Counter(
+            "waypost_journey_records", "Records of touchpoints and commands that were taken", registry=registry
+        )
         self.rejected = Counter("waypost_journey_rejected", "Records that could not be processed", ["code"], registry=registry)
         self.batch_seconds = Histogram(
             "waypost_journey_batch_seconds", "Time to apply one batch of records", registry=registry, buckets=_SECONDS
@@ -41,14 +43,16 @@ class Monitoring:
     def watch_lag(self, lag: Callable[[], Mapping[int, int]]) -> None:
         """Ask for the lag of each partition whenever Prometheus scrapes."""
         self._registry.register(
-            PerPartition("waypost_journey_lag_records", "Records of a partition of touchpoints that are not taken yet", lag)
+            PerPartition(
+                "waypost_journey_lag_records", "Records of a partition of touchpoints and of commands that are not taken yet", lag
+            )
         )
 
     def watch_stopped(self, stopped: Callable[[], int]) -> None:
         """Ask how many partitions are stopped whenever Prometheus scrapes."""
         Gauge(
             "waypost_journey_stopped_partitions",
-            "Partitions of touchpoints that this process holds and cannot go on with; must be 0",
+            "Partitions of touchpoints and commands that this process holds and cannot go on with; must be 0",
             registry=self._registry,
         ).set_function(stopped)
 

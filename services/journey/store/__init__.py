@@ -6,6 +6,7 @@
 | identities | identities, the sets they were seen in, locks, sightings |
 | touchpoints | stores each touchpoint once, finds copies, changes owners |
 | people | states, months of facts, journeys, cases, what is to be published |
+| commands, commanding | commands, each once, and what carries out which |
 | write | a batch of touchpoints, from records to facts, in one transaction |
 | read, resolving | what the API asks; who is who at a time, and why |
 | checking, recount | everything recomputed from the stored touchpoints, and compared |

@@ -1,7 +1,7 @@
 """Derives, owns and folds everything anew from journey's own stored touchpoints, in one transaction.
 
-For when what is derived changed – the vocabulary, the time zone, the timeout, the code – or the topic was recreated. Nothing of the
-topic `touchpoints` is needed. Person ids and journey ids stay, former ones too; every month that was published is published again
+For when what is derived changed – the vocabulary, the time zone, the timeout, the code – or a topic was recreated. Nothing of the
+topics `touchpoints` and `commands` is needed. Person ids and journey ids stay, former ones too; every month that was published is published again
 under a higher version, as gone where nothing is left of it. Questions are answered from the state before until the end.
 """
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from schemas.calendar import month_text
 from schemas.facts import month_key
-from schemas.topics import TOUCHPOINTS
+from schemas.topics import COMMANDS, TOUCHPOINTS
 from services.journey.domain.state import State, encode_state
 from services.journey.store.people import People, pack
 from services.journey.store.refolding import NO_KEY, Derive
@@ -43,7 +43,8 @@ class Rebuilding:
         """
         with self._db.transaction() as tx:
             self._keep_others_out(tx)
-            self._place(tx, bus)
+            for topic in (TOUCHPOINTS, COMMANDS):
+                self._place(tx, bus, topic)
             tx.exec_driver_sql("UPDATE installation SET epoch = epoch + 1")
             total = self._set_aside(tx)
             self._announce(tx, partitions)
@@ -61,24 +62,21 @@ class Rebuilding:
         if self._db.is_postgres:
             tx.exec_driver_sql("LOCK TABLE position IN EXCLUSIVE MODE")
 
-    def _place(self, tx: Connection, bus: Bus) -> None:
-        """Positions that don't fit the topic any more begin anew with what the topic has; what comes again is recognised."""
-        topic, begins, ends = bus.describe(TOUCHPOINTS), bus.begin_offsets(TOUCHPOINTS), bus.end_offsets(TOUCHPOINTS)
+    def _place(self, tx: Connection, bus: Bus, topic: str) -> None:
+        """Positions that don't fit a topic any more begin anew with what the topic has; what comes again is recognised."""
+        info, begins, ends = bus.describe(topic), bus.begin_offsets(topic), bus.end_offsets(topic)
         rows = self._db.execute(
-            tx, "SELECT partition, topic_id, partitions, next_offset FROM position WHERE topic = :topic", {"topic": TOUCHPOINTS}
+            tx, "SELECT partition, topic_id, partitions, next_offset FROM position WHERE topic = :topic", {"topic": topic}
         )
         stored = {
-            row[0]: row[3] for row in rows if (row[1], row[2]) == (topic.id, topic.partitions) and _is_there(row, begins, ends)
+            row[0]: row[3] for row in rows if (row[1], row[2]) == (info.id, info.partitions) and _is_there(row, begins, ends)
         }
-        self._db.execute(tx, "DELETE FROM position WHERE topic = :topic", {"topic": TOUCHPOINTS})
+        self._db.execute(tx, "DELETE FROM position WHERE topic = :topic", {"topic": topic})
         self._db.insert(
             tx,
             POSITION,
             ("topic", "partition", "topic_id", "partitions", "next_offset"),
-            [
-                (TOUCHPOINTS, number, topic.id, topic.partitions, stored.get(number, begins[number]))
-                for number in range(topic.partitions)
-            ],
+            [(topic, number, info.id, info.partitions, stored.get(number, begins[number])) for number in range(info.partitions)],
         )
 
     def _set_aside(self, tx: Connection) -> int:

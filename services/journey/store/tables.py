@@ -166,3 +166,18 @@ CASE = Table(
     Index("service_case_root", "root_id"),
 )
 """Cases for lists; `fact` is the CaseFact as JSON."""
+
+COMMAND = Table(
+    "command",
+    METADATA,
+    Column("id", _Text, primary_key=True),
+    Column("action", _Text, nullable=False),
+    Column("one_id", BigInteger, nullable=False),
+    Column("other_id", BigInteger),
+    Column("decided_by", _Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("reason", _Text),
+    Index("command_one", "one_id"),
+    Index("command_other", "other_id"),
+)
+"""Every command once, with the identities that it names (two for link and unlink). With the touchpoints, the source of truth."""

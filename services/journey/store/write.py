@@ -48,6 +48,8 @@ class Writer:
 
     def take(self, tx: Connection, batch: Sequence[Incoming], also: Collection[int] = ()) -> None:
         """Bring the state up to these touchpoints. Raises NotLocked if more has to be locked: roll back and come again with that."""
+        if not batch:
+            return
         ownership = Ownership(self._identities, self._touchpoints, self._limit)
         ownership.lock(tx, {tuple(one.derived.identities) for one in batch}, also)
         batch, replaced, copied = self._first_copies(tx, ownership, batch)

@@ -1,0 +1,39 @@
+"""Commands of a batch, in the transaction given: each is kept once, then handed to what carries out its action."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from schemas.commands import Action
+from services.journey.domain.commands import Decision
+from services.journey.store.commands import StoredCommand, StoredCommands
+
+
+class Carry(Protocol):
+    """Carries out commands."""
+
+    def __call__(self, tx: Connection, commands: Sequence[StoredCommand], also: Collection[int]) -> None:
+        """Bring the state up to these commands, which are kept already and whose identities are locked.
+
+        Raises NotLocked if more has to be locked than that and `also`: roll back and come again with those.
+        """
+        ...
+
+
+class Commanding:
+    """Takes commands. `actions` says what carries out which action; those that share one carrier are given to it together."""
+
+    def __init__(self, commands: StoredCommands, actions: Mapping[Action, Carry]) -> None:
+        self._commands, self._actions = commands, actions
+
+    def take(self, tx: Connection, decisions: Sequence[Decision], also: Collection[int] = ()) -> None:
+        """Keep what is new among these, and carry it out, in its order. What came before, or comes twice, changes nothing."""
+        if not decisions:
+            return
+        new = [command for command in self._commands.keep(tx, decisions) if command.action in self._actions]
+        for carry, commands in groupby(new, lambda command: self._actions[command.action]):
+            carry(tx, list(commands), also)

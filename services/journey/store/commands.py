@@ -1,0 +1,75 @@
+"""Commands as stored: each once by id, found by the identities that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from schemas.commands import Action
+from services.journey.domain.commands import Decision
+from services.journey.store.identities import Identities
+from services.journey.store.tables import COMMAND
+from services.shared.db import Database, Keys
+
+_COLUMNS = ("id", "action", "one_id", "other_id", "decided_by", "at_us", "reason")
+_SELECT = f"SELECT {', '.join(f'c.{column}' for column in _COLUMNS)} FROM {{k}} JOIN command c ON"
+
+
+class StoredCommand(NamedTuple):
+    """A command with the ids of the identities that it names; `other` is None where it names one."""
+
+    id: str
+    action: Action
+    one: int
+    other: int | None
+    by: str
+    at_us: int
+    reason: str | None
+
+
+class StoredCommands:
+    """Reads and writes in the caller's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._db, self._identities = database, Identities(database)
+
+    def keep(self, tx: Connection, decisions: Sequence[Decision]) -> list[StoredCommand]:
+        """Store commands that are not kept yet, in their order, with the identities they name locked; returns those.
+
+        Of several with one id the least counts: one that displaces another is returned again.
+        """
+        least: dict[str, Decision] = {}
+        for decision in decisions:
+            least[decision.id] = min(least.get(decision.id, decision), decision, key=_precedence)
+        names = {name for decision in least.values() for name in decision.identities}
+        self._identities.make(tx, names)
+        ids = {known.name: known.id for known in self._identities.lock(tx, names)}
+        kept = {known.id: known for known in self.read(tx, least)}
+        new = []
+        for decision in sorted(least.values(), key=lambda decision: (decision.at_us, decision.id)):
+            one, *others = (ids[name] for name in decision.identities)
+            other = others[0] if others else None
+            command = StoredCommand(decision.id, decision.action, one, other, decision.by, decision.at_us, decision.reason)
+            if decision.id not in kept or _precedence(command) < _precedence(kept[decision.id]):
+                new.append(command)
+        self._db.delete(tx, COMMAND, Keys({"id": "text"}, [(command.id,) for command in new]))
+        self._db.insert(tx, COMMAND, _COLUMNS, new)
+        return new
+
+    def read(self, tx: Connection, ids: Collection[str]) -> list[StoredCommand]:
+        """Those of these commands that are kept."""
+        rows = self._db.execute(tx, f"{_SELECT} c.id = k.id", k=Keys({"id": "text"}, [(id,) for id in sorted(ids)]))
+        return [StoredCommand(*row) for row in rows]
+
+    def naming(self, tx: Connection, identities: Collection[int]) -> list[StoredCommand]:
+        """All commands that name any of these identities, in the order in which they apply."""
+        keys = Keys({"id": "bigint"}, [(identity,) for identity in sorted(identities)])
+        rows = self._db.execute(tx, f"{_SELECT} c.one_id = k.id UNION {_SELECT} c.other_id = k.id", k=keys)
+        return sorted((StoredCommand(*row) for row in rows), key=lambda command: (command.at_us, command.id))
+
+
+def _precedence(command: StoredCommand | Decision) -> tuple[object, ...]:
+    """Of several commands with one id the one where this is least counts."""
+    return command.at_us, command.action, command.by, command.reason or ""
