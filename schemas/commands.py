@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
+from uuid import UUID, uuid5
 
 from msgspec import Struct
 
 Action = Literal["link", "unlink", "erase", "release"]
+_ALIASES = UUID("0b7b1c4e-5c0c-5d0e-8d66-3e0a4bb1f0a7")
 
 
 class Command(Struct, omit_defaults=True, kw_only=True, frozen=True):
@@ -31,3 +34,8 @@ class Done(Struct, omit_defaults=True, kw_only=True, frozen=True):
     room: Literal["ingest", "journey", "metrics"]
     at: str
     removed: dict[str, int] = {}
+
+
+def alias_command_id(source: str, alias_id: str, pair: Sequence[str]) -> str:
+    """The id of the link that an alias touchpoint of a trusted source gives: the same whenever the touchpoint comes again."""
+    return str(uuid5(_ALIASES, "\0".join([source, alias_id, *sorted(pair)])))

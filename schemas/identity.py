@@ -34,10 +34,20 @@ def is_customer(identity: str) -> bool:
 
 
 def ranked_identities(
-    identities: dict[str, str], system: str, order: Order | None, case: Case | None, survey: Survey | None
+    identities: dict[str, str],
+    system: str,
+    order: Order | None,
+    case: Case | None,
+    survey: Survey | None,
+    previous: str | None = None,
 ) -> list[str]:
-    """All identities of one touchpoint, the highest rank first; the first is its anchor. Empty if it has none."""
+    """All identities of one touchpoint, the highest rank first; the first is its anchor. Empty if it has none.
+
+    `previous` is what an alias names; it counts unless that would make two customers of one touchpoint.
+    """
     found = [f"{namespace}:{value}" for namespace, value in identities.items()]
+    if previous is not None and not (is_customer(previous) and CUSTOMER in identities):
+        found.append(previous)
     if order is not None:
         found.append(f"order:{system}/{order.order_id}")
     case_id = case.case_id if case is not None else survey.case_id if survey is not None else None

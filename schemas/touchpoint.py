@@ -50,6 +50,8 @@ Decimal = (
 SurveyKind = ChannelName
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Namespace = Annotated[str, Meta(extra_json_schema={"pattern": "^[a-z][a-z0-9_]{0,39}$"})]
+Identity = Annotated[str, Meta(min_length=3, max_length=241)]
+"""`namespace:value`."""
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 Seconds = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
 Number = int | float
@@ -195,6 +197,7 @@ class Touchpoint(_Fields, kw_only=True):
 class Accepted(_Fields, kw_only=True):
     """As it travels on the topic `touchpoints`: with its id, normalised identities, and what ingest knows of it.
 
+    `previous` is the identity that an alias names in `properties.previous_id`, in its normal form, where that is none of `identities`.
     Encoded with `omit_defaults`; `received_at` is RFC 3339 in UTC with six decimals. `properties` stay raw JSON until
     somebody needs them.
     """
@@ -204,4 +207,5 @@ class Accepted(_Fields, kw_only=True):
     system: Name
     received_at: Time
     identities: dict[Namespace, Name] = {}
+    previous: Identity | None = None
     properties: Raw = Raw(b"{}")

@@ -178,13 +178,14 @@ def add_source(
     name: str,
     system: Annotated[str | None, typer.Option(help="namespace of its order and case numbers  [default: its name]")] = None,
     origin: Annotated[list[str] | None, typer.Option(help="web origin that may post as it; may be repeated")] = None,
+    trusted: Annotated[bool, typer.Option("--trusted", help="its aliases may join two customers; keep its keys secret")] = False,
     data: Data = None,
 ) -> None:
     """Register a source, or give one a further write key; prints the key, which is shown only here."""
     from services.ingest.store.sources import Source
 
     with _sources(data) as sources:
-        entry.say(sources.add(Source(name, system or name, tuple(origin or ()))))
+        entry.say(sources.add(Source(name, system or name, tuple(origin or ()), trusted)))
 
 
 @sources_app.command("list")
@@ -193,7 +194,20 @@ def list_sources(data: Data = None) -> None:
     with _sources(data) as sources:
         for row in sources.list():
             origins = f", from {', '.join(row.source.origins)}" if row.source.origins else ""
-            entry.say(f"{row.source.name}  (system {row.source.system}, {row.keys} keys{origins})")
+            trusted = ", trusted" if row.source.is_trusted else ""
+            entry.say(f"{row.source.name}  (system {row.source.system}, {row.keys} keys{origins}{trusted})")
+
+
+@sources_app.command("trust")
+def trust_source(
+    name: str,
+    off: Annotated[bool, typer.Option("--off", help="trust it no more")] = False,
+    data: Data = None,
+) -> None:
+    """Let the aliases of a source join two customers; keep its keys secret, then."""
+    with _sources(data) as sources:
+        sources.trust(name, not off)
+        entry.say(f"{name} is {'not ' if off else ''}trusted")
 
 
 @sources_app.command("revoke")

@@ -129,11 +129,12 @@ class Touchpoints:
         received_us = self._clock()
         key = idempotency_key(headers)
         new_id = ids.timed(received_us, os.urandom) if key is None else keyed(source.name, key)
-        return Arrival(source.name, source.system, received_us, new_id)
+        return Arrival(source.name, source.system, received_us, new_id, source.is_trusted)
 
     async def _publish(self, source: Source, batch: Batch, began: float) -> Answer:
         """Success only once the bus holds every record; otherwise everything is to come again."""
         records = [Outgoing(topics.TOUCHPOINTS, key, value) for key, value in batch.touchpoints]
+        records += [Outgoing(topics.COMMANDS, key, value) for key, value in batch.commands]
         records += [Outgoing(topics.REJECTED, key, value) for key, value in batch.rejected]
         try:
             positions = await self._sent(records)

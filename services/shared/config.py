@@ -60,7 +60,11 @@ class Settings(BaseSettings):
     )
     vocabulary: Path | None = Field(None, description="a file that extends or overrides the vocabulary")
     channels: Path | None = Field(None, description="a file whose marketing-channel rules come before the built-in ones")
-    write_keys: str = Field("", description="`source=key` pairs joined by commas, in place of the first key that embedded makes")
+    write_keys: str = Field(
+        "",
+        description="`source=key` pairs joined by commas, in place of the first key that embedded makes; "
+        "`source:trusted=key` where its aliases may join customers",
+    )
     read_tokens: str = Field(
         "", description="tokens for the journey and metrics APIs, joined by commas; needed unless on loopback"
     )

@@ -22,11 +22,12 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from schemas import tokens, topics
+from schemas.commands import Command
 from schemas.rejected import RejectedRecord
 from schemas.touchpoint import Accepted
 from services.ingest.main import IngestRoom, build
 from services.ingest.store.sources import Source
-from services.shared.bus import TopicSpec
+from services.shared.bus import TopicSpec, partition_of
 from services.shared.bus.embedded import EmbeddedBus
 from services.shared.config import load
 from services.shared.http import Access, create_app
@@ -42,7 +43,7 @@ class Ingest:
 
     def __init__(self, folder: Path, **given_settings: object) -> None:
         self.bus = EmbeddedBus(folder / "bus.db")
-        self.bus.create(TopicSpec(name, PARTITIONS) for name in (topics.TOUCHPOINTS, topics.REJECTED))
+        self.bus.create(TopicSpec(name, PARTITIONS) for name in (topics.TOUCHPOINTS, topics.COMMANDS, topics.REJECTED))
         self.registry = CollectorRegistry()
         self.room: IngestRoom = build(load(data=folder, **given_settings), self.bus, self.registry, lambda: NOW_US)
         if not given_settings:
@@ -115,6 +116,23 @@ def test_one_touchpoint_is_on_the_bus_before_it_is_accepted(ingest: Ingest) -> N
     ((topic, partition),) = tokens.decode(body["token"])
     assert topic == topics.TOUCHPOINTS
     assert ingest.bus.end_offsets(topic)[partition] == 1
+
+
+def test_a_trusted_alias_is_published_with_its_link_and_its_token_covers_both(ingest: Ingest) -> None:
+    alias = {"id": "a-1", "type": "alias", "identities": {"customer_id": "new"}, "properties": {"previous_id": "customer_id:old"}}
+    assert ingest.post(alias).json()["accepted"] == 1
+    assert ingest.values(topics.COMMANDS) == []
+    crm = ingest.room.sources.add(Source("crm", "crm", is_trusted=True))
+    body = ingest.post(alias, key=crm).json()
+    ((key, value),) = ingest.values(topics.COMMANDS)
+    command = msgspec.json.decode(value, type=Command)
+    assert (key, command.identities, command.by) == (b"customer_id:new", ["customer_id:new", "customer_id:old"], "crm")
+    assert command.at == "2026-11-22T09:33:20.123456Z"
+    (touchpoint_of_crm,) = [touchpoint for touchpoint in ingest.accepted() if touchpoint.source == "crm"]
+    assert touchpoint_of_crm.previous == "customer_id:old"
+    partition = partition_of(b"customer_id:new", PARTITIONS)
+    wanted = {(topics.TOUCHPOINTS, partition): 1, (topics.COMMANDS, partition): 0}
+    assert tokens.decode(body["token"]) == wanted
 
 
 def test_an_array_ndjson_and_gzip_are_the_same(ingest: Ingest) -> None:

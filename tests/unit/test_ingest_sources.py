@@ -43,6 +43,17 @@ def test_a_key_finds_its_source_until_it_is_revoked(sources: Sources) -> None:
     assert sources.find(key) is None
 
 
+def test_a_source_is_trusted_when_somebody_says_so(sources: Sources) -> None:
+    key, crm = sources.add(Source("shop", "erp")), sources.add(Source("crm", "crm", is_trusted=True))
+    assert [source.is_trusted for source in (sources.find(key), sources.find(crm)) if source is not None] == [False, True]
+    sources.trust("shop", True)
+    sources.trust("crm", False)
+    assert [(row.source.name, row.source.is_trusted) for row in sources.list()] == [("crm", False), ("shop", True)]
+    assert sources.find(key) == Source("shop", "erp", is_trusted=True)
+    with pytest.raises(Rejected, match="unknown_source"):
+        sources.trust("nobody", True)
+
+
 def test_a_second_key_changes_nothing_else(sources: Sources) -> None:
     first = sources.add(Source("shop", "erp"))
     second = sources.add(Source("shop", "other"))
@@ -78,6 +89,12 @@ def test_a_database_that_is_away_takes_no_known_key_away(tmp_path: Path) -> None
     gone.close()
 
 
+def test_a_pair_of_write_keys_may_be_trusted() -> None:
+    keys = ["c" + letter * 24 for letter in "kl"]
+    found = parse_write_keys(f"shop={keys[0]},crm:trusted={keys[1]}")
+    assert sorted(found.values()) == [Source("crm", "crm", is_trusted=True), Source("shop", "shop")]
+
+
 def test_names_and_unknown_sources_are_refused(sources: Sources) -> None:
     with pytest.raises(Rejected, match="invalid_source"):
         sources.add(Source("a b", "x"))
@@ -86,7 +103,15 @@ def test_names_and_unknown_sources_are_refused(sources: Sources) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["shop", "shop=", "shop=short", "a b=c000000000000000000000000", "shop=c00000000000000000000000:"]
+    "text",
+    [
+        "shop",
+        "shop=",
+        "shop=short",
+        "a b=c000000000000000000000000",
+        "shop=c00000000000000000000000:",
+        "shop:other=c000000000000000000000000",
+    ],
 )
 def test_a_malformed_pair_of_write_keys_stops_the_start(text: str) -> None:
     with pytest.raises(Misconfigured, match="WAYPOST_WRITE_KEYS"):

@@ -24,6 +24,7 @@ NOT_IN_JSON_SCHEMA = {
     "stands_for_nothing",
     "identity_too_long",
     "reserved_namespace",
+    "invalid_previous_id",
     "touchpoint_too_large",
     "too_deep",
 }

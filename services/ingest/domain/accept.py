@@ -8,12 +8,14 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from schemas.commands import Command
 from schemas.identity import ranked_identities
 from schemas.ids import NewId
 from schemas.normal import Identities, Value
 from schemas.rejected import MAX_TEXT, RejectedRecord, original
 from schemas.times import format_time
 from services.ingest.domain import exact
+from services.ingest.domain.alias import ALIAS, link_of, previous_of
 from services.ingest.domain.check import check
 from services.ingest.domain.decode import Posted, decode, id_of
 from services.shared.errors import Rejected
@@ -42,12 +44,16 @@ class Keyed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request: who sent it, when it came (microseconds), and how its touchpoints without an id get one."""
+    """One request: who sent it, when it came (microseconds), and how its touchpoints without an id get one.
+
+    What a trusted source says of who is who is believed.
+    """
 
     source: str
     system: str
     received_us: int
     new_id: NewId
+    is_trusted: bool = False
 
     def stamp(self) -> bytes:
         """The fields of `Accepted` that ingest adds, as the beginning of a JSON object; the same for every item of a request."""
@@ -66,6 +72,7 @@ class Batch:
     outcomes: list[Status] = field(default_factory=list)
     touchpoints: list[Keyed] = field(default_factory=list)
     rejected: list[Keyed] = field(default_factory=list)
+    commands: list[Keyed] = field(default_factory=list)
 
     def settle(self) -> None:
         """The bus holds every record (or there is nothing to hold): the results are final."""
@@ -74,22 +81,26 @@ class Batch:
 
 
 def accept(items: Sequence[bytes], arrival: Arrival, identities: Identities) -> Batch:
-    """Give every item its outcome. The caller publishes `touchpoints` and `rejected`, then settles."""
+    """Give every item its outcome. The caller publishes `touchpoints`, `commands` and `rejected`, then settles."""
     batch = Batch()
-    stamp = arrival.stamp()
+    prefix = arrival.stamp()
     firsts: dict[str, bytes] = {}
     for index, raw in enumerate(items):
         try:
             touchpoint = decode(raw)
             check(touchpoint)
             normal = identities.normalise(touchpoint.identities)
-            anchor = _anchor(normal, touchpoint, arrival.system)
+            previous = previous_of(touchpoint, identities) if touchpoint.type == ALIAS else None
+            anchor = _anchor(normal, touchpoint, arrival.system, previous)
             new_id = touchpoint.id or arrival.new_id(index)
             value = encode(raw, touchpoint, normal, new_id)
         except Rejected as reason:
             _refuse(batch, raw, reason, arrival)
         else:
-            _take(batch, new_id, Keyed(anchor, stamp + value[1:]), firsts)
+            if previous is not None:
+                value = _with_previous(value, previous, normal)
+                _join(batch, link_of(arrival.source, arrival.received_us, touchpoint, previous), arrival)
+            _take(batch, new_id, Keyed(anchor, prefix + value[1:]), firsts)
     return batch
 
 
@@ -127,12 +138,12 @@ def _quotes_added(given: Mapping[str, Value], normal: Mapping[str, str]) -> int:
     return added
 
 
-def _anchor(normal: dict[str, str], touchpoint: Posted, system: str) -> bytes:
+def _anchor(normal: dict[str, str], touchpoint: Posted, system: str, previous: str | None) -> bytes:
     """The bus key: the identity of the highest rank. Raises Rejected("no_identity") if there is none."""
     customer = normal.get("customer_id")
     if customer is not None:
         return b"customer_id:" + customer.encode()
-    ranked = ranked_identities(normal, system, touchpoint.order, touchpoint.case, touchpoint.survey)
+    ranked = ranked_identities(normal, system, touchpoint.order, touchpoint.case, touchpoint.survey, previous)
     if not ranked:
         message = "name at least one identity that stands for somebody, or an order or a case"
         raise Rejected("no_identity", message, "/identities")
@@ -147,6 +158,20 @@ def _take(batch: Batch, touchpoint_id: str, record: Keyed, firsts: dict[str, byt
     batch.outcomes.append("duplicate" if is_copy else "accepted")
     if not is_copy or (first != record.value and record not in batch.touchpoints):
         batch.touchpoints.append(record)
+
+
+def _with_previous(value: bytes, previous: str, normal: Mapping[str, str]) -> bytes:
+    """The touchpoint with what it names beside its identities, unless it is one of them."""
+    namespace, _, name = previous.partition(":")
+    if normal.get(namespace) == name:
+        return value
+    return _ENCODER.encode({"previous": previous})[:-1] + b"," + value[1:]
+
+
+def _join(batch: Batch, link: Command | None, arrival: Arrival) -> None:
+    """Only a trusted source may join two customers."""
+    if link is not None and arrival.is_trusted:
+        batch.commands.append(Keyed(min(link.identities).encode(), _ENCODER.encode(link)))
 
 
 def _refuse(batch: Batch, raw: bytes, reason: Rejected, arrival: Arrival) -> None:

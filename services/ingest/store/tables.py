@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text, false
 
 METADATA = MetaData()
 SOURCE = Table(
@@ -12,6 +12,7 @@ SOURCE = Table(
     Column("system", Text, nullable=False),
     Column("origins", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("is_trusted", Boolean, nullable=False, server_default=false()),
 )
 WRITE_KEY = Table(
     "write_key",

@@ -106,7 +106,7 @@ def derive(accepted: Accepted, vocabulary: Vocabulary) -> Derived:
         original_us=original_us,
         received_us=received_us,
         case_rank=CASE_RANKS[case.action] if case is not None else 0,
-        identities=ranked_identities(accepted.identities, accepted.system, order, case, survey),
+        identities=ranked_identities(accepted.identities, accepted.system, order, case, survey, accepted.previous),
         channel=accepted.channel or entry.channel or UNKNOWN_CHANNEL,
         actor=accepted.actor or entry.actor or _case_actor(case),
         stage=accepted.stage or (None if placed else entry.stage),
