@@ -236,7 +236,10 @@ def rebuild_journey(data: Data = None) -> None:
 
 @rebuild_app.command("metrics")
 def rebuild_metrics(data: Data = None) -> None:
-    """Recompute all KPIs from the stored facts, by this version and these settings."""
+    """Recompute all KPIs from the stored facts, by this version and these settings, beside the running service.
+
+    It may be interrupted, and goes on from there when it is called again. Processes with other settings stop when it is done.
+    """
     from schemas.topics import JOURNEYS
     from services.cli.parts import open_bus, open_database
     from services.cli.progress import counting
@@ -249,7 +252,8 @@ def rebuild_metrics(data: Data = None) -> None:
         closing(open_database(settings, "metrics")) as database,
         counting("facts counted anew") as step,
     ):
-        rebuild(database, bus.describe(JOURNEYS), settings.time_zone, step)
+        facts = rebuild(database, bus.describe(JOURNEYS), settings.time_zone, step)
+    entry.say(f"All KPIs are those of {facts:,} facts by this version and these settings.")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from services.metrics.answers import Answers
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import generations, watermarks
 from services.metrics.store.checking import Checked, check
+from services.metrics.store.generations import Generation
 from services.metrics.store.reading import Reading
 from services.shared.bus import Bus
 from services.shared.clock import Clock
@@ -45,15 +46,17 @@ class Desk:
     ) -> None:
         self._bus, self._database, self._waiting, self._monitoring = bus, database, waiting, monitoring
         self._partitions: int | None = None
+        self._hash = generations.generation_hash(calendar.time_zone)
         self.calendar, self.clock = calendar, clock
 
     @contextmanager
     def question(self, name: str) -> Iterator[tuple[Answers, Basis]]:
-        """A snapshot to answer from. Raises Unavailable before the first start of a consumer."""
+        """A snapshot to answer from.
+
+        Raises Unavailable before the first start of a consumer, and once the rollups have been rebuilt with other settings than ours.
+        """
         with self._monitoring.question_seconds.labels(name).time(), self._database.snapshot() as tx:
-            live = generations.live(self._database, tx)
-            if live is None:
-                raise Unavailable("metrics has not been started yet")
+            live = self._live(tx)
             basis = Basis(self._complete_to(tx), live.hash)
             yield Answers(Reading(self._database, tx, live.number), self.calendar), basis
 
@@ -69,9 +72,18 @@ class Desk:
     def check(self) -> Checked:
         """Compare all rollups with the stored facts."""
         with self._database.snapshot() as tx:
+            self._live(tx)
             checked = check(self._database, tx, self.calendar)
         self._monitoring.mismatches.set(checked.mismatches)
         return checked
+
+    def _live(self, tx: Connection) -> Generation:
+        live = generations.live(self._database, tx)
+        if live is None:
+            raise Unavailable("metrics has not been started yet")
+        if live.hash != self._hash:
+            raise Unavailable(generations.REBUILT)
+        return live
 
     def _has_passed(self, wanted: Mapping[tuple[str, int], int]) -> bool:
         with self._database.snapshot() as tx:

@@ -305,7 +305,7 @@ def test_another_time_zone_needs_a_rebuild(bus: Bus, database: Database) -> None
         room.get(f"/v1/stages?{YEAR}", room.publish(month(1, *journey_facts())))
     with ExitStack() as stack, pytest.raises(Misconfigured, match="waypost rebuild metrics"):
         running(stack, bus, database, "Asia/Tokyo")
-    assert rebuild(database, bus.describe(JOURNEYS), "Asia/Tokyo", lambda done: None) == len(journey_facts())
+    assert rebuild(database, bus.describe(JOURNEYS), "Asia/Tokyo", lambda done, total, doing: None) == len(journey_facts())
     with ExitStack() as stack:
         room = running(stack, bus, database, "Asia/Tokyo")
         hours = room.get("/v1/kpis/touchpoints?from=2026-01-05&to=2026-01-06&grain=hour")["rows"]

@@ -46,7 +46,7 @@ from services.metrics.migrations import HISTORY
 from services.metrics.store import generations
 from services.metrics.store.checking import check
 from services.metrics.store.reading import Reading
-from services.metrics.store.rebuilding import rebuild
+from services.metrics.store.rebuilding import COUNTING, rebuild
 from services.metrics.store.tables import METADATA
 from services.metrics.store.taking import Taking
 from services.shared.bus import Record, TopicInfo, partition_of
@@ -278,12 +278,12 @@ class Store:
         self.database = database
         migrate(database, HISTORY)
 
-    def fill(self, batches: Sequence[Sequence[PersonMonth]]) -> None:
+    def fill(self, batches: Sequence[Sequence[PersonMonth]], zone: str = ZONE) -> None:
         with self.database.transaction() as tx:
             for table in METADATA.tables:
                 self.database.execute(tx, f"DELETE FROM {table}")
-            number = generations.open_generation(self.database, tx, generations.generation_hash(ZONE)).number
-        taking = Taking(self.database, CALENDAR)
+            number = generations.open_generation(self.database, tx, generations.generation_hash(zone)).number
+        taking = Taking(self.database, Calendar(zone))
         for batch in batches:
             with self.database.transaction() as tx:
                 taking.take(tx, number, [record(month) for month in batch])
@@ -549,10 +549,14 @@ def test_contributions_name_measures_that_there_are(fact: Fact) -> None:
 def test_a_rebuild_changes_nothing_but_the_generation(store: Store, stream: Stream) -> None:
     store.fill(stream.batches)
     before = {table: store.rows(table) for table in ("rollup", "histogram", "fact")}
-    seen: list[int] = []
-    total = rebuild(store.database, TopicInfo(JOURNEYS, "t", PARTITIONS), ZONE, seen.append)
+    seen: list[tuple[int, int | None]] = []
+    topic = TopicInfo(JOURNEYS, "t", PARTITIONS)
+    counted = rebuild(
+        store.database, topic, ZONE, lambda done, total, doing: seen.append((done, total)) if doing == COUNTING else None
+    )
     assert before == {table: store.rows(table) for table in before}
-    assert total == len(before["fact"]) == (seen[-1] if seen else 0)
+    assert counted == len(before["fact"])
+    assert (seen[0], seen[-1]) == ((0, counted), (counted, counted))
     with store.database.snapshot() as tx:
         live = generations.live(store.database, tx)
     assert live is not None

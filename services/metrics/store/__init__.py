@@ -3,9 +3,12 @@
 tables        the tables
 generations   which rollups are live, and by which code and settings they were made
 taking        records of `journeys` → facts and rollups
+facts         a stored fact
+changes       facts that came and left, summed up, and noted for a generation that is being filled
 summing       sums → rollup rows and histograms, added in place
 reading       rollup rows and facts, for questions
 watermarks    how far journey had come
 checking      rollups recomputed from the stored facts, and compared
-rebuilding    a next generation from the stored facts
+filling       where the next generation stands
+rebuilding    a next generation from the stored facts, beside the live one
 """

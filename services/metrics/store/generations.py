@@ -14,6 +14,7 @@ from services.shared.db import Database
 from services.shared.errors import Misconfigured, Unavailable
 
 MEND = "waypost rebuild metrics"
+REBUILT = f"the rollups have been rebuilt with other settings; restart this process with them, or run `{MEND}` with its own"
 
 
 class Generation(NamedTuple):
@@ -56,5 +57,36 @@ def held_generation(database: Database, tx: Connection, wanted: str) -> Generati
     """
     rows = database.execute(tx, "SELECT number, hash FROM generation WHERE live" + (" FOR SHARE" if database.is_postgres else ""))
     if not rows or rows[0][1] != wanted:
-        raise Unavailable(f"the rollups have been rebuilt with other settings; restart this process, or run `{MEND}`")
+        raise Unavailable(REBUILT)
     return Generation(*rows[0])
+
+
+def keep_writers_out(database: Database, tx: Connection) -> None:
+    """Wait until every writer of the live generation (`held_generation`) is done; no other begins until the transaction ends.
+
+    Readers don't wait. On SQLite a transaction is the only one that writes anyway. PostgreSQL serves waiting locks of a table in
+    turn, those of a row not: a busy row could keep this waiting for ever.
+    """
+    if database.is_postgres:
+        tx.exec_driver_sql("LOCK TABLE generation IN EXCLUSIVE MODE")
+
+
+def add(database: Database, tx: Connection, made_by: str) -> int:
+    """A generation that is not live yet; its number is one more than there ever was beside the live one."""
+    number = 1 + max((row[0] for row in database.execute(tx, "SELECT number FROM generation")), default=0)
+    row = {"number": number, "hash": made_by, "no": False}
+    database.execute(tx, "INSERT INTO generation (number, hash, live) VALUES (:number, :hash, :no)", row)
+    return number
+
+
+def switch(database: Database, tx: Connection, number: int) -> None:
+    """Make a generation the live one. The caller keeps writers out."""
+    database.execute(tx, "UPDATE generation SET live = (number = :number)", {"number": number})
+
+
+def retired(database: Database, tx: Connection) -> list[int]:
+    """Generations that are neither live nor being filled."""
+    rows = database.execute(
+        tx, "SELECT number FROM generation WHERE NOT live AND number NOT IN (SELECT generation FROM filling) ORDER BY number"
+    )
+    return [row[0] for row in rows]

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import Row
 
 from schemas.facts import Fact
+from services.metrics.store.facts import fact_of
 from services.metrics.store.tables import ROW_KEY
-from services.metrics.store.taking import fact_of
 from services.shared.db import Database
 
 PAGE = 5000

@@ -14,8 +14,8 @@ from services.metrics.domain.cubes import Cube, Dims
 from services.metrics.domain.measures import Contribution, contributions
 from services.metrics.domain.periods import Span
 from services.metrics.domain.rollups import dims_of
+from services.metrics.store.facts import fact_of
 from services.metrics.store.tables import VALUES
-from services.metrics.store.taking import fact_of
 from services.shared.db import Database, Keys
 
 _CUT = (

@@ -1,67 +1,230 @@
-"""Fills a next generation from the stored facts and makes it the live one, in one transaction."""
+"""Fills a next generation from the stored facts beside the live one, and makes it the live one when it has caught up.
+
+Facts are read in pages in the order of their keys. A page is read and summed in a snapshot, while consumers go on, and counted in a
+short transaction of its own, together with where the filling stands: whoever is interrupted goes on from there. Consumers note
+(`changes.note`) what they change up to the end of the page that is being read. What the snapshot of a page shows already is struck
+off; the rest is counted at the end, by when all that is left is little, and the last of it together with the switch.
+
+Sums do not depend on order, and the changes of one fact are counted in the order of their commits. So at any time the next generation
+holds, of each fact up to where it stands, the contributions of some version that this fact had.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
 from schemas.calendar import Calendar
-from services.metrics.domain.measures import contributions
 from services.metrics.domain.rollups import Sums
 from services.metrics.migrations import HISTORY
-from services.metrics.store import generations, paging
+from services.metrics.store import changes, filling, generations
+from services.metrics.store.filling import Filling
 from services.metrics.store.summing import Summing
+from services.metrics.store.tables import ROW_KEY
 from services.shared.bus import TopicInfo
 from services.shared.db import Database
+from services.shared.errors import Contended, Misconfigured
 from services.shared.migrating import migrate
 from services.shared.positions import Positions
 
-_OF_THE_TOPIC = ("position", "watermark", "effect", "fact", "person_month")
+_Result = TypeVar("_Result")
+_OF_THE_TOPIC = ("position", "watermark", "effect", "fact", "person_month", "fact_change", "filling")
+PAGE = 1000
+"""Facts, or changes of facts, that are counted in one transaction."""
+REMOVED_AT_ONCE = 5000
 
 
-def rebuild(database: Database, topic: TopicInfo, time_zone: str, on_progress: Callable[[int], None]) -> int:
-    """Recompute the rollups by this code and these settings; returns the number of facts.
+COUNTING, CATCHING_UP, REMOVING = "facts counted anew", "changes caught up with", "rows of earlier generations removed"
 
-    Questions go on being answered from the live generation meanwhile; consumers wait. Facts that came from a topic that was
-    recreated or has another number of partitions are forgotten: the consumers read the topic again from its start.
+
+class Progress(NamedTuple):
+    """`doing` is what is done now, `done` how much of it, of about `total` (None: nobody knows)."""
+
+    doing: str
+    done: int
+    total: int | None
+
+
+class _Read(NamedTuple):
+    """What one look at the facts or their changes found: what to add, and the changes that are counted with it."""
+
+    sums: dict[int, Sums]
+    facts: int
+    changes: Sequence[int]
+
+
+def rebuild(database: Database, topic: TopicInfo, time_zone: str, on_progress: Callable[[int, int | None, str], None]) -> int:
+    """Recompute the rollups by this code and these settings, beside running processes; returns how many facts there were.
+
+    Questions are answered from the live generation until the next one has caught up. Facts that came from a topic that was recreated
+    or has another number of partitions are forgotten: the consumers read the topic again from its start.
+
+    Raises Misconfigured if a rebuild with other settings was started meanwhile.
     """
-    migrate(database, HISTORY)
-    calendar, summing, done = Calendar(time_zone), Summing(database), 0
-    with database.transaction() as tx:
-        number = _next_number(database, tx)
-        if not _fits(database, tx, topic):
-            for table in _OF_THE_TOPIC:
-                database.execute(tx, f"DELETE FROM {table}")
-        for page in paging.facts(database, tx):
-            by_partition: dict[int, Sums] = {}
-            for partition, identified, fact in page:
-                by_partition.setdefault(partition, Sums(calendar)).add(contributions(fact, identified, calendar))
-            for partition, sums in by_partition.items():
-                summing.add(tx, number, partition, sums)
-            done += len(page)
-            on_progress(done)
-        _switch(database, tx, number, generations.generation_hash(time_zone))
-    return done
+    rebuilding = Rebuilding(database, topic, time_zone)
+    for doing, done, total in rebuilding.steps():
+        on_progress(done, total, doing)
+    return rebuilding.facts
 
 
-def _next_number(database: Database, tx: Connection) -> int:
-    """One more than there ever was. Locks the live generation: its writers wait, and then find that it is no longer theirs."""
-    database.execute(tx, "UPDATE generation SET live = live")
-    return 1 + max((row[0] for row in database.execute(tx, "SELECT number FROM generation")), default=0)
+class Rebuilding:
+    """One rebuild by one process; several of the same settings help each other. `facts`: how many were counted, so far."""
 
+    def __init__(self, database: Database, topic: TopicInfo, time_zone: str, page: int = PAGE) -> None:
+        self._database, self._topic, self._page = database, topic, page
+        self._calendar, self._hash = Calendar(time_zone), generations.generation_hash(time_zone)
+        self._summing, self._caught_up = Summing(database), 0
+        self._round, self._left = 0, -1
+        self.facts = 0
 
-def _fits(database: Database, tx: Connection, topic: TopicInfo) -> bool:
-    stored = Positions(database, generations.MEND).read(tx)
-    return all((position.topic_id, position.partitions) == (topic.id, topic.partitions) for position in stored.values())
+    def steps(self) -> Iterator[Progress]:
+        """The whole of it. It may be left at any yield, which lies between two transactions, and begun anew."""
+        migrate(self._database, HISTORY)
+        state = self._begin()
+        while state is not None:
+            self.facts = state.facts
+            counting = Progress(COUNTING, state.facts, max(state.total, state.facts))
+            yield counting
+            found = self._read(state)
+            yield Progress(CATCHING_UP, self._caught_up, None) if state.is_read else counting
+            state = self._count(state, found)
+        removed = 0
+        while rows := self._remove():
+            removed += rows
+            yield Progress(REMOVING, removed, None)
 
+    # -- where it stands ----------------------------------------------------------------------------------------------------
 
-def _switch(database: Database, tx: Connection, number: int, made_by: str) -> None:
-    for table in ("rollup", "histogram"):
-        database.execute(tx, f"DELETE FROM {table} WHERE generation <> :number", {"number": number})
-    database.execute(tx, "DELETE FROM generation")
-    database.execute(
-        tx,
-        "INSERT INTO generation (number, hash, live) VALUES (:number, :hash, :yes)",
-        {"number": number, "hash": made_by, "yes": True},
-    )
+    def _begin(self) -> Filling | None:
+        """The filling to go on with; None if there is nothing to fill."""
+        with self._database.snapshot() as tx:
+            total = int(self._database.execute(tx, "SELECT count(*) FROM fact")[0][0])
+
+        def begin(tx: Connection) -> Filling | None:
+            generations.keep_writers_out(self._database, tx)
+            live, begun = generations.live(self._database, tx), filling.current(self._database, tx)
+            if live is None or not self._fits(tx):
+                self._begin_empty(tx)
+                return None
+            if begun is not None and self._is_mine(tx, begun.generation):
+                return begun
+            if begun is None and live.hash == self._hash and generations.retired(self._database, tx):
+                return None  # it was interrupted after the switch
+            for table in ("filling", "fact_change"):
+                self._database.execute(tx, f"DELETE FROM {table}")
+            return filling.begin(self._database, tx, generations.add(self._database, tx, self._hash), total, self._page)
+
+        return self._transaction(begin)
+
+    def _begin_empty(self, tx: Connection) -> None:
+        """A generation without a fact, live at once: the topic is read from its start."""
+        for table in _OF_THE_TOPIC:
+            self._database.execute(tx, f"DELETE FROM {table}")
+        generations.switch(self._database, tx, generations.add(self._database, tx, self._hash))
+
+    def _fits(self, tx: Connection) -> bool:
+        stored = Positions(self._database, generations.MEND).read(tx)
+        return all((one.topic_id, one.partitions) == (self._topic.id, self._topic.partitions) for one in stored.values())
+
+    def _is_mine(self, tx: Connection, generation: int) -> bool:
+        found = self._database.execute(tx, "SELECT hash FROM generation WHERE number = :number", {"number": generation})
+        return bool(found) and found[0][0] == self._hash
+
+    # -- pages --------------------------------------------------------------------------------------------------------------
+
+    def _read(self, state: Filling) -> _Read:
+        """The next page of facts, or of changes once all facts were read, summed up in one snapshot."""
+        with self._database.snapshot() as tx:
+            if state.is_read:
+                return self._changes(tx)
+            facts = filling.facts_of(self._database, tx, state)
+            shown = filling.changes_of(self._database, tx, state)
+        return _Read(changes.summed(facts, self._calendar), len(facts), shown)
+
+    def _changes(self, tx: Connection) -> _Read:
+        found = changes.noted(self._database, tx, self._page)
+        return _Read(changes.summed(found.values(), self._calendar), 0, list(found))
+
+    def _count(self, state: Filling, found: _Read) -> Filling | None:
+        """Count what was read, and go on from there; None once the generation is live."""
+
+        def count(tx: Connection) -> Filling | None:
+            if not filling.claim(self._database, tx, state):
+                return self._where_others_are(tx, state)
+            self._add(tx, state.generation, found)
+            if not state.is_read:
+                generations.keep_writers_out(self._database, tx)
+                return filling.advance(self._database, tx, state, found.facts, self._page)
+            if len(found.changes) == self._page and self._gains(tx, len(found.changes)):
+                return state._replace(step=state.step + 1)
+            self._switch(tx, state.generation)
+            return None
+
+        return self._transaction(count)
+
+    def _add(self, tx: Connection, generation: int, found: _Read) -> None:
+        for partition, sums in sorted(found.sums.items()):
+            self._summing.add(tx, generation, partition, sums)
+        changes.forget(self._database, tx, found.changes)
+
+    def _gains(self, tx: Connection, counted: int) -> bool:
+        """Whether fewer changes wait than before those that waited then were counted. If not, consumers have to wait for the rest."""
+        self._caught_up, self._round = self._caught_up + counted, self._round + counted
+        if self._round < self._left:
+            return True
+        before, self._left, self._round = self._left, changes.count(self._database, tx), 0
+        return before < 0 or self._left < before
+
+    def _switch(self, tx: Connection, generation: int) -> None:
+        """Nobody writes from here to the commit: what is still noted is counted, and that is all there is."""
+        generations.keep_writers_out(self._database, tx)
+        while (rest := self._changes(tx)).changes:
+            self._add(tx, generation, rest)
+        self._database.execute(tx, "DELETE FROM filling")
+        generations.switch(self._database, tx, generation)
+
+    def _where_others_are(self, tx: Connection, state: Filling) -> Filling | None:
+        """Another process has gone on from here, or has finished."""
+        now, live = filling.current(self._database, tx), generations.live(self._database, tx)
+        if now is not None and now.generation == state.generation:
+            return now
+        if live is not None and live.hash == self._hash and live.number >= state.generation:
+            return None
+        raise Misconfigured("another rebuild, with other settings, has been started meanwhile; this one ends")
+
+    # -- afterwards ---------------------------------------------------------------------------------------------------------
+
+    def _remove(self) -> int:
+        """Remove a page of rows of a generation that nobody reads any more; how many."""
+
+        def remove(tx: Connection) -> int:
+            for number in generations.retired(self._database, tx):
+                for table in ("rollup", "histogram"):
+                    if rows := self._remove_page(tx, table, number):
+                        return rows
+                self._database.execute(tx, "DELETE FROM generation WHERE number = :number", {"number": number})
+            return 0
+
+        return self._transaction(remove)
+
+    def _remove_page(self, tx: Connection, table: str, number: int) -> int:
+        key = ", ".join(ROW_KEY)
+        last = self._database.execute(
+            tx,
+            f"SELECT {key} FROM {table} WHERE generation = :number ORDER BY {key} LIMIT 1 OFFSET {REMOVED_AT_ONCE - 1}",
+            {"number": number},
+        )
+        page = f" AND ({key}) <= ({', '.join(f':{name}' for name in ROW_KEY)})" if last else ""
+        given = dict(zip(ROW_KEY, last[0], strict=True)) if last else {}
+        return self._database.count(tx, f"DELETE FROM {table} WHERE generation = :number{page}", {"number": number, **given})
+
+    def _transaction(self, work: Callable[[Connection], _Result]) -> _Result:
+        """Do it in a transaction, again where somebody was in the way."""
+        while True:
+            try:
+                with self._database.transaction() as tx:
+                    return work(tx)
+            except Contended:
+                continue

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from collections.abc import Mapping
+
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 
 from services.metrics.domain.cubes import WIDTH
 from services.shared.positions import position_table
@@ -10,6 +12,7 @@ from services.shared.positions import position_table
 METADATA = MetaData()
 POSITION = position_table(METADATA)
 VALUES = tuple(f"v{i}" for i in range(WIDTH))
+FACT_KEY: Mapping[str, type[Integer] | type[Text]] = {"partition": Integer, "person_id": Text, "month": Text, "key": Text}
 ROW_KEY = ("generation", "cube", "grain", "effective", "cohort", "dims", "partition")
 
 GENERATION = Table(
@@ -19,7 +22,8 @@ GENERATION = Table(
     Column("hash", Text, nullable=False),
     Column("live", Boolean, nullable=False),
 )
-"""One row is live. `hash` is of the contributions' version and the settings that matter to them."""
+"""One row is live. `hash` is of the contributions' version and the settings that matter to them. A row that is neither live nor being
+filled is of a generation whose rollups are still to be removed."""
 
 WATERMARK = Table(
     "watermark",
@@ -99,3 +103,27 @@ HISTOGRAM = Table(
     Column("counts", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
+
+FILLING = Table(
+    "filling",
+    METADATA,
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("step", BigInteger, nullable=False),
+    Column("facts", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    *(Column(f"after_{name}", kind, nullable=False) for name, kind in FACT_KEY.items()),
+    *(Column(f"until_{name}", kind, nullable=False) for name, kind in FACT_KEY.items()),
+)
+"""The next generation while it is filled, in the order of the facts' keys. Facts up to `after_…` are counted in it, those up to
+`until_…` are being read; every change of a fact up to there is noted in `fact_change`. `step` moves by compare-and-set."""
+
+FACT_CHANGE = Table(
+    "fact_change",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
+    *(Column(name, kind, nullable=False) for name, kind in FACT_KEY.items()),
+    Column("sign", SmallInteger, nullable=False),
+    Column("identified", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""Facts that came (`sign` 1) or left (-1) after the next generation had read their place; it has not counted them yet."""

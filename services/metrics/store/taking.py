@@ -6,7 +6,7 @@ and however often they came.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,10 +14,12 @@ import msgspec
 from sqlalchemy import Connection
 
 from schemas.calendar import Calendar
-from schemas.facts import Fact, Watermark
+from schemas.facts import Watermark
 from schemas.topics import JOURNEYS
-from services.metrics.domain.measures import contributions, effect_times
-from services.metrics.domain.rollups import Sums
+from services.metrics.domain.measures import effect_times
+from services.metrics.store import changes
+from services.metrics.store.changes import Change
+from services.metrics.store.facts import fact_of, kind_of
 from services.metrics.store.summing import Summing
 from services.metrics.store.tables import EFFECT, FACT, PERSON_MONTH
 from services.shared.bus import Record
@@ -70,16 +72,7 @@ class _Month:
 
 
 _RECORD: msgspec.json.Decoder[_Published | None] = msgspec.json.Decoder(_Published | None)
-_FACT: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 _WATERMARK = msgspec.json.Decoder(Watermark)
-
-
-def fact_of(body: str | bytes | msgspec.Raw) -> Fact:
-    """A stored or published fact. Raises Rejected("not_a_fact")."""
-    try:
-        return _FACT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Rejected("not_a_fact", f"a fact of another version of Waypost, or none: {error}") from error
 
 
 class Taking:
@@ -104,7 +97,9 @@ class Taking:
         if not changed:
             return
         self._write(tx, before, changed)
-        for partition, sums in self._differences(before, changed).items():
+        differences = list(_differences(before, changed))
+        changes.note(self._database, tx, differences)
+        for partition, sums in changes.summed(differences, self._calendar).items():
             self._summing.add(tx, generation, partition, sums)
 
     def _stored(self, tx: Connection, keys: Iterable[MonthKey]) -> dict[MonthKey, _Month]:
@@ -145,27 +140,20 @@ class Taking:
         self._database.insert(tx, FACT, FACT_COLUMNS, rows, _PUT_FACT)
         self._database.insert(tx, EFFECT, ("kind", "at_us", *_FACT_TYPES), effects, "ON CONFLICT DO NOTHING")
 
-    def _differences(self, before: dict[MonthKey, _Month], changed: dict[MonthKey, _Month]) -> dict[int, Sums]:
-        by_partition: dict[int, Sums] = {}
-        nothing = _Month()
-        for key, new in changed.items():
-            old = before.get(key, nothing)
-            sums = by_partition.setdefault(key.partition, Sums(self._calendar))
-            for one, other, sign in ((old, new, -1), (new, old, 1)):
-                for fact_key, body in one.facts.items():
-                    if body != other.facts.get(fact_key) or one.identified != other.identified:
-                        sums.add(contributions(fact_of(body), one.identified, self._calendar), sign)
-        return by_partition
+
+def _differences(before: dict[MonthKey, _Month], changed: dict[MonthKey, _Month]) -> Iterator[Change]:
+    nothing = _Month()
+    for key, new in changed.items():
+        old = before.get(key, nothing)
+        for one, other, sign in ((old, new, -1), (new, old, 1)):
+            for fact_key, body in one.facts.items():
+                if body != other.facts.get(fact_key) or one.identified != other.identified:
+                    yield Change(*key, fact_key, sign, one.identified, body)
 
 
 def sorted_items(months: dict[MonthKey, _Month]) -> list[tuple[MonthKey, _Month]]:
     """In key order, so that neighbouring rows are written together and two writers never wait for each other in a circle."""
     return sorted(months.items(), key=lambda item: item[0])
-
-
-def kind_of(fact: Fact) -> str:
-    """The tag of a fact: day, step, …"""
-    return str(type(fact).__struct_config__.tag)
 
 
 def watermark_of(record: Record) -> Watermark:
