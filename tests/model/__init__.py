@@ -21,6 +21,8 @@ from typing import Any
 
 Touchpoint = dict[str, Any]
 """See above; each part of the model needs only some of the keys."""
+Command = dict[str, Any]
+"""A link or an unlink: `id`, `action`, `identities` (two, as `namespace:value`), `at_us`."""
 
 
 def order_of(touchpoint: Touchpoint) -> tuple[int, int, int, str, str]:

@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.model import Touchpoint, order_of
-from tests.model.identity import anchor_of, persons
+from tests.model import Command, Touchpoint, order_of
+from tests.model.identity import anchor_of, persons, rank
 
-RANKS = ["customer_id", "email", "phone", "", "anonymous_id", "device_id", "order", "case"]
 ACTIONS = [
     "opened", "queued", "answered", "abandoned", "message", "transferred", "held", "resumed", "ended", "resolved", "reopened",
     "closed", "compensated", "note",
@@ -60,15 +59,12 @@ def identities(given: dict[str, Any], order: dict[str, Any] | None, case: dict[s
         found.append(f"order:{given['system']}/{order['order_id']}")
     if case is not None and "case_id" in case:
         found.append(f"case:{given['system']}/{case['case_id']}")
-
-    def rank(identity: str) -> tuple[int, str]:
-        namespace = identity.partition(":")[0]
-        return RANKS.index(namespace if namespace in RANKS else ""), identity
-
     return sorted(found, key=rank)
 
 
-def histories(touchpoints: Iterable[Touchpoint], shared_over: int) -> dict[str, list[Touchpoint]]:
+def histories(
+    touchpoints: Iterable[Touchpoint], shared_over: int, commands: Iterable[Command] = ()
+) -> dict[str, list[Touchpoint]]:
     """What each person's journeys are told from: the person's own touchpoints, and those of others on the same orders and cases.
 
     Others' have `own` False. Each tells whose an order or case is: the person's of the first touchpoint about it (the anchor's
@@ -76,7 +72,7 @@ def histories(touchpoints: Iterable[Touchpoint], shared_over: int) -> dict[str, 
     copies about an order or case has an effect on it, the one received first, and none if the person has a copy: `amends` are the
     orders and cases that it has an effect on.
     """
-    people = persons(touchpoints, shared_over)
+    people = persons(touchpoints, shared_over, commands)
     return {root: sorted([*own, *of_others(root, people)], key=place) for root, own in people.items()}
 
 

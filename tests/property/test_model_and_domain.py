@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.facts import Ended, Fact, Step, Touched
 from schemas.touchpoint import Order
 from services.journey.domain import identity as domain
+from services.journey.domain import links
 from services.journey.domain.derive import Derived
 from services.journey.domain.fold import Fold, FoldRules
 from services.journey.domain.state import State
-from tests.model import Touchpoint, order_of
+from tests.model import Command, Touchpoint, order_of
 from tests.model.identity import Identities, anchor_of, key_of
 from tests.model.journeys import Journey, journeys
-from tests.property.test_model_identity import sets
+from tests.property.test_model_identity import commands, sets
 from tests.property.test_model_journeys import at, histories
 
 PERSON = UUID(int=7)
@@ -28,24 +30,43 @@ DAY_US = 86_400_000_000
 class Interned:
     """The stored touchpoints of the model as the domain sees them; numbers are given in the order of the names."""
 
-    def __init__(self, identities: Identities) -> None:
-        self.numbers = {name: number for number, name in enumerate(sorted(identities.seen))}
+    def __init__(self, identities: Identities, commands: Sequence[Command]) -> None:
+        given = {identity for touchpoint in identities.stored for identity in touchpoint["identities"]}
+        linked = {identity for command in commands for identity in command["identities"]}
+        self.numbers: dict[str, int] = {name: number for number, name in enumerate(sorted(given | linked))}
+        self.stands_for, self.parted = self.classes(commands)
         self.names = {number: name for name, number in self.numbers.items()}
         self.view = domain.View(identities.shared_over)
         self.sightings: defaultdict[int, list[domain.Sighting]] = defaultdict(list)
         self.set_of: dict[tuple[int, ...], int] = {}
         for name, touchpoints in identities.seen.items():
-            customers = {self.numbers[anchor_of(t)] for t in touchpoints if anchor_of(t).startswith("customer_id:")}
+            customers = {self.numbers[who] for t in touchpoints if (who := identities.customer_in(t)) is not None}
             only = next(iter(customers)) if len(customers) == 1 else None
             self.view.identities[self.numbers[name]] = domain.Identity(self.numbers[name], name, len(customers), only)
+        for number, name in self.names.items():
+            self.view.identities.setdefault(number, domain.Identity(number, name))
         for touchpoint in identities.stored:
             self.add(touchpoint)
 
+    def classes(self, commands: Sequence[Command]) -> tuple[dict[int, domain.Identity], set[links.Pair]]:
+        """What each linked identity stands for, and the parted pairs."""
+        pairs = links.newest(
+            (self.numbers[command["identities"][0]], self.numbers[command["identities"][1]], command["action"] == "link")
+            for command in sorted(commands, key=lambda command: (command["at_us"], command["id"]))
+        )
+        names = {number: name for name, number in self.numbers.items()}
+        stands_for = {}
+        for members in links.classes((), [pair for pair, is_link in pairs.items() if is_link]):
+            root = links.representative(domain.Identity(member, names[member]) for member in members)
+            stands_for.update(dict.fromkeys(members, root))
+        return stands_for, {pair for pair, is_link in pairs.items() if not is_link}
+
     def add(self, touchpoint: Touchpoint) -> None:
-        members = self.members(touchpoint)
-        set_id = self.set_of.setdefault(members, len(self.set_of))
-        customer = members[0] if anchor_of(touchpoint).startswith("customer_id:") else None
-        self.view.add_set(domain.IdentitySet(set_id, members, customer))
+        given = self.members(touchpoint)
+        set_id = self.set_of.setdefault(given, len(self.set_of))
+        names = [domain.Identity(number, self.names[number]) for number in given]
+        members, customer, parted = links.form(names, self.stands_for, self.parted)
+        self.view.add_set(domain.IdentitySet(set_id, members, customer, parted))
         time_us, original_us, rank, source, id = order_of(touchpoint)
         sighting = domain.Sighting(time_us, original_us, rank, source, id, anchor_of(touchpoint), set_id)
         for member in members:
@@ -64,10 +85,13 @@ class Interned:
         return self.names[domain.root_at(self.view, self.view.anchor(one), touchpoint["time_us"], self.of_rule)]
 
 
-@given(sets, st.integers(1, 3))
-def test_the_domain_finds_the_owners_that_the_model_finds(given_set: list[Touchpoint], limit: int) -> None:
-    identities = Identities(given_set, limit)
-    interned = Interned(identities)
+@settings(max_examples=300)
+@given(sets, st.integers(1, 3), commands)
+def test_the_domain_finds_the_owners_that_the_model_finds(
+    given_set: list[Touchpoint], limit: int, decided: list[Command]
+) -> None:
+    identities = Identities(given_set, limit, decided)
+    interned = Interned(identities, decided)
     found = {key_of(touchpoint): interned.root(touchpoint) for touchpoint in identities.stored}
     assert found == {key_of(touchpoint): identities.root(touchpoint) for touchpoint in identities.stored}
 

@@ -43,7 +43,7 @@ def explain(view: View, identity: int, time_us: int, in_effect: InEffect) -> Own
         sighting = in_effect(sorted(bridges), time_us)
         bridge = bridges[sighting.set_id]
         return Owned(root_of(view, bridge, sighting.time_us, in_effect), "seen_with_handle", settled, sighting, bridge)
-    higher = {one.id: anchor for one in view.sets_of(identity) if (anchor := view.anchor(one)) != identity}
+    higher = {one.id: above for one in view.sets_of(identity) if (above := view.above(identity, one)) != identity}
     if not higher:
         return Owned(identity, "itself", True)
     sighting = in_effect(sorted(higher), time_us)

@@ -6,6 +6,8 @@ A handle's owner at a time, in this order:
     in effect by the same rule;
  3. if neither, nobody: the root is the highest-ranked handle that it was seen with, in effect by the same rule, or itself.
 A handle seen with too many customers is shared: it identifies nobody, and a touchpoint is taken by its next identity.
+All this is over identities as they stand: links have replaced them already (see `links`). A touchpoint whose customer is parted from
+one of its handles says nothing about that handle; of two parted handles neither is a bridge to the other, nor outranks it.
 
 Most handles have one answer for all times; `rule` finds it without looking at any touchpoint. The rest is decided by sightings.
 Identities are whole numbers here (rows of the identity table); sets of identities that were seen together are interned, too.
@@ -21,20 +23,42 @@ from schemas.identity import is_customer
 
 
 class Identity(NamedTuple):
-    """A known identity. `customers` is with how many different customers it was seen, `customer` the only one, if it is one."""
+    """A known identity. `customers` is with how many different customers it was seen, `customer` the only one, if it is one.
+
+    `stands_for` is the identity that it is linked to and goes by, None for itself; `is_parted`: an unlink that counts names it.
+    """
 
     id: int
     name: str
     customers: int = 0
     customer: int | None = None
+    stands_for: int | None = None
+    is_parted: bool = False
+
+    @property
+    def standing(self) -> int:
+        """The identity that counts in its place."""
+        return self.id if self.stands_for is None else self.stands_for
 
 
 class IdentitySet(NamedTuple):
-    """Identities that were seen together in a touchpoint, the highest rank first; `customer` is the customer among them."""
+    """Identities that were seen together in a touchpoint, as they stand, the highest rank first; `customer` is the customer among them.
+
+    `parted` are pairs of them (the higher rank first) of which it proves nothing.
+    """
 
     id: int
     members: tuple[int, ...]
     customer: int | None
+    parted: frozenset[tuple[int, int]] = frozenset()
+
+    def tells_of(self, handle: int) -> bool:
+        """Whether it is evidence about a handle at all: not if the customer is parted from it."""
+        return not self.parted or self.customer is None or (self.customer, handle) not in self.parted
+
+    def joins(self, one: int, other: int) -> bool:
+        """Whether it shows two of its handles together."""
+        return not self.parted or not ((one, other) in self.parted or (other, one) in self.parted)
 
 
 class Sighting(NamedTuple):
@@ -79,10 +103,11 @@ class View:
         if one.id not in self.sets:
             self.sets[one.id] = one
             for member in one.members:
-                self._of.setdefault(member, []).append(one.id)
+                if one.tells_of(member):
+                    self._of.setdefault(member, []).append(one.id)
 
     def sets_of(self, identity: int) -> Iterator[IdentitySet]:
-        """The known sets that an identity is in."""
+        """The known sets that an identity is in, but for those that say nothing about it."""
         return (self.sets[set_id] for set_id in self._of.get(identity, ()))
 
     def copy(self) -> View:
@@ -117,9 +142,18 @@ class View:
     def bridge(self, identity: int, one: IdentitySet) -> int | None:
         """The highest-ranked other handle of a set that was seen with a customer."""
         for member in one.members:
-            if member != identity and not self.is_shared(member) and self.identities[member].customers > 0:
+            is_bridge = member != identity and not self.is_shared(member) and self.identities[member].customers > 0
+            if is_bridge and one.joins(member, identity):
                 return member
         return None
+
+    def above(self, identity: int, one: IdentitySet) -> int:
+        """The highest-ranked identity of a set that a prospect with this handle goes by: the handle itself, if none outranks it."""
+        if not one.parted:
+            return self.anchor(one)
+        return next(
+            (member for member in one.members if not self.is_shared(member) and one.joins(member, identity)), one.members[0]
+        )
 
     def _by_bridges(self, identity: int) -> Rule | None:
         bridges = {one.id: bridge for one in self.sets_of(identity) if (bridge := self.bridge(identity, one)) is not None}
@@ -132,7 +166,7 @@ class View:
         return Settled(only) if only is not None else Timed(tuple(sorted(bridges)))
 
     def _by_rank(self, identity: int) -> Rule:
-        higher = {one.id: anchor for one in self.sets_of(identity) if (anchor := self.anchor(one)) != identity}
+        higher = {one.id: above for one in self.sets_of(identity) if (above := self.above(identity, one)) != identity}
         roots = set(higher.values())
         if not roots:
             return Settled(identity)
@@ -150,7 +184,7 @@ def root_at(view: View, identity: int, time_us: int, sightings: Sightings) -> in
         return one.customer
     bridge = view.bridge(identity, one)
     if bridge is None:
-        return view.anchor(one)
+        return view.above(identity, one)
     return root_at(view, bridge, sighting.time_us, sightings)
 
 
