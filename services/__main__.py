@@ -68,6 +68,7 @@ def _ingest(parts: Parts) -> Served:
 
     room = build(parts.settings, parts.bus, parts.registry, system_clock)
     parts.stack.callback(room.close)
+    room.start()
     first = room.first_key
     return Served(room.router, room.checks, room.doors, room.open_paths, first_key=first.key if first and first.is_new else None)
 

@@ -11,11 +11,14 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from schemas.normal import Identities
-from services.ingest import docs
+from services.ingest import docs, rejected_api
 from services.ingest.api import Touchpoints
+from services.ingest.consumer import TOPICS, Consumer
+from services.ingest.desk import Desk
 from services.ingest.first_key import FirstKey, first_key
 from services.ingest.meters import Meters
 from services.ingest.store.sources import Sources, parse_write_keys
+from services.ingest.upkeep import Upkeep
 from services.shared.bus import Bus, Publisher
 from services.shared.clock import Clock
 from services.shared.config import Settings
@@ -23,6 +26,7 @@ from services.shared.db import Database, postgres_url, sqlite_url
 from services.shared.errors import Unavailable
 from services.shared.http import Check
 from services.shared.log import Log
+from services.shared.waiting import Waiting
 
 REFRESH_S = 2.0
 """How long a source that another process added or revoked may stay unnoticed."""
@@ -38,12 +42,21 @@ class IngestRoom:
     checks: Sequence[Check]
     sources: Sources
     first_key: FirstKey | None
+    consumer: Consumer
+    upkeep: Upkeep
     _publisher: Publisher
     _refresher: Refresher
     _database: Database
 
+    def start(self) -> None:
+        """Start consuming what is rejected. Posting needs no start."""
+        self.consumer.start()
+        self.upkeep.start()
+
     def close(self) -> None:
-        """Finish what is queued for the bus, then release everything that `build` opened."""
+        """Finish the batch in hand and what is queued for the bus, then release everything that `build` opened."""
+        self.consumer.stop()
+        self.upkeep.stop()
         self._publisher.close()
         self._refresher.close()
         self._database.close()
@@ -54,7 +67,7 @@ def open_database(settings: Settings) -> Database:
     if settings.embedded_database:
         settings.data.mkdir(parents=True, exist_ok=True)
         return Database(sqlite_url(settings.data / "ingest.db"), pool_size=1)
-    return Database(postgres_url(settings.database), schema="ingest", pool_size=2)
+    return Database(postgres_url(settings.database), schema="ingest", pool_size=4)
 
 
 def open_sources(settings: Settings, database: Database, clock: Clock) -> Sources:
@@ -67,18 +80,24 @@ def build(settings: Settings, bus: Bus, registry: CollectorRegistry, clock: Cloc
     database = open_database(settings)
     sources = open_sources(settings, database, clock)
     first = first_key(settings.data, sources) if settings.embedded_database and not settings.write_keys else None
-    publisher = bus.publisher()
+    publisher, meters, waiting = bus.publisher(), Meters(registry), Waiting()
+    log = Log("ingest", clock, settings.log)
     identities = Identities(settings.phone_region, settings.nobody)
-    touchpoints = Touchpoints(sources, publisher, identities, clock, Meters(registry))
+    touchpoints = Touchpoints(sources, publisher, identities, clock, meters)
+    consumer = Consumer(bus, database, meters, waiting, clock, log)
+    router = docs.router(touchpoints)
+    router.include_router(rejected_api.router(Desk(database, consumer.positions, TOPICS, waiting)))
     return IngestRoom(
-        router=docs.router(touchpoints),
+        router=router,
         doors={docs.PATH: touchpoints},
         open_paths=[docs.PATH, "/schemas/*"],
-        checks=[Check("bus", bus.ping), Check("ingest database", sources.ping)],
+        checks=[Check("bus", bus.ping), Check("ingest database", sources.ping), Check("ingest consumer", consumer.well)],
         sources=sources,
         first_key=first,
+        consumer=consumer,
+        upkeep=Upkeep(database, settings.rejected_days, clock, log),
         _publisher=publisher,
-        _refresher=Refresher(sources, Log("ingest", clock, settings.log)),
+        _refresher=Refresher(sources, log),
         _database=database,
     )
 

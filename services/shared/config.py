@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     retention_days: Annotated[int, Field(ge=1)] = Field(
         30, description="how long the bus keeps touchpoints and rejected records, in days"
     )
+    rejected_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        30, description="how long ingest keeps rejected records to be listed and replayed, in days"
+    )
     kafka_security: dict[str, str] = Field(
         {}, description='kafka-python\'s SASL and TLS settings as JSON, such as {"security_protocol": "SASL_SSL", …}'
     )

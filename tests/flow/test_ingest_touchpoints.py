@@ -18,72 +18,13 @@ import pytest
 import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from schemas import tokens, topics
 from schemas.commands import Command
-from schemas.rejected import RejectedRecord
-from schemas.touchpoint import Accepted
-from services.ingest.main import IngestRoom, build
 from services.ingest.store.sources import Source
-from services.shared.bus import TopicSpec, partition_of
-from services.shared.bus.embedded import EmbeddedBus
-from services.shared.config import load
-from services.shared.http import Access, create_app
-
-NOW_US = 1_795_340_000_123_456
-PARTITIONS = 4
-KEY = "c" + "0" * 24
-PURCHASE = {"type": "order_completed", "identities": {"customer_id": "c-42"}, "order": {"order_id": "o-1", "amount": "19.99"}}
-
-
-class Ingest:
-    """A running room, and what is on its bus."""
-
-    def __init__(self, folder: Path, **given_settings: object) -> None:
-        self.bus = EmbeddedBus(folder / "bus.db")
-        self.bus.create(TopicSpec(name, PARTITIONS) for name in (topics.TOUCHPOINTS, topics.COMMANDS, topics.REJECTED))
-        self.registry = CollectorRegistry()
-        self.room: IngestRoom = build(load(data=folder, **given_settings), self.bus, self.registry, lambda: NOW_US)
-        if not given_settings:
-            self.room.sources.add(Source("shop", "erp"), KEY)
-        room = self.room
-        self.app = create_app([room.router], room.checks, self.registry, Access(), open_paths=room.open_paths, doors=room.doors)
-        self.without_doors = create_app([room.router], room.checks, self.registry, Access(), open_paths=room.open_paths)
-
-    def close(self) -> None:
-        self.room.close()
-        self.bus.close()
-
-    def call(
-        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str], door: bool = True
-    ) -> httpx.Response:
-        async def run() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app if door else self.without_doors)
-            async with httpx.AsyncClient(transport=transport, base_url="http://collect.example") as client:
-                return await client.request(method, path, content=content, headers=headers)
-
-        return asyncio.run(run())
-
-    def post(self, body: object, path: str = "/v1/touchpoints", *, key: str | None = KEY, **headers: str) -> httpx.Response:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if key is not None:
-            sent.setdefault("authorization", f"Bearer {key}")
-        return self.call("POST", path, content, sent)
-
-    def values(self, topic: str) -> list[tuple[bytes, bytes]]:
-        found = []
-        for partition, offset in self.bus.begin_offsets(topic).items():
-            found += [(record.key, record.value or b"") for record in self.bus.read(topic, partition, offset)]
-        return found
-
-    def accepted(self) -> list[Accepted]:
-        return [msgspec.json.decode(value, type=Accepted) for _, value in self.values(topics.TOUCHPOINTS)]
-
-    def rejected(self) -> list[RejectedRecord]:
-        return [msgspec.json.decode(value, type=RejectedRecord) for _, value in self.values(topics.REJECTED)]
+from services.shared.bus import partition_of
+from tests.flow.ingest_room import KEY, NOW_US, PARTITIONS, PURCHASE, Ingest
 
 
 @pytest.fixture
@@ -159,7 +100,7 @@ def test_one_bad_item_of_a_thousand_spoils_nobody_and_is_kept(ingest: Ingest) ->
         "/stage",
     )
     (kept,) = ingest.rejected()
-    assert json.loads(base64.b64decode(kept.body)) == items[499]
+    assert json.loads(base64.b64decode(kept.body or "")) == items[499]
     assert (kept.source, kept.code, kept.room) == ("shop", "invalid_choice", "ingest")
 
 

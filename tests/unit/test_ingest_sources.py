@@ -151,7 +151,7 @@ def test_the_room_makes_a_first_key_unless_keys_are_set(tmp_path: Path) -> None:
     assert fresh.first_key is not None
     assert given.first_key is None
     assert given.sources.find(key) == Source("shop", "shop")
-    assert [check.name for check in fresh.checks] == ["bus", "ingest database"]
+    assert [check.name for check in fresh.checks] == ["bus", "ingest database", "ingest consumer"]
     for room in (fresh, given):
         for check in room.checks:
             check.run()
