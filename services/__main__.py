@@ -16,6 +16,7 @@ import typer
 
 from services.cli import entry
 from services.cli.commands import app
+from services.shared.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -255,6 +256,71 @@ def rebuild_metrics(data: Data = None) -> None:
     ):
         facts = rebuild(database, bus.describe(JOURNEYS), settings.time_zone, step)
     entry.say(f"All KPIs are those of {facts:,} facts by this version and these settings.")
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="a new folder for it")],
+    data: Data = None,
+) -> None:
+    """Copy an embedded installation to a new folder, also while its service runs."""
+    from services.cli.backups.making import back_up
+    from services.cli.progress import counting
+    from services.journey.restoring import epoch_of
+    from services.shared.clock import system_clock
+    from services.shared.config import load
+
+    settings = load(data=data)
+    if not (settings.embedded_database and settings.embedded_bus):
+        raise Misconfigured(
+            "`waypost backup` is for embedded installations; the README says how PostgreSQL and Kafka are backed up"
+        )
+    with counting("bytes copied") as step:
+        made = back_up(settings.data, folder, epoch_of, system_clock, step)
+    entry.say(f"{folder} holds the installation as it was at {made.made_at}")
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path | None, typer.Argument(help="a backup that `waypost backup` made", show_default=False)] = None,
+    data: Annotated[Path | None, typer.Option(help="new folder for the installation", show_default=False)] = None,
+    database: Annotated[
+        bool, typer.Option("--database", help="no folder: the PostgreSQL of WAYPOST_DATABASE was restored by its own tools")
+    ] = False,
+) -> None:
+    """Make a new installation from a backup, and check it. Nothing is overwritten."""
+    from services.cli.backups.unpacking import unpacked
+    from services.shared.config import load
+
+    if database == (folder is not None) or (data is None) != database:
+        raise Misconfigured("say `waypost restore FOLDER --data NEW`, or `waypost restore --database`")
+    if folder is None or data is None:
+        _begin_again(load())
+        return
+    with unpacked(folder, data) as (aside, manifest):
+        _begin_again(load(data=aside, bus="embedded", database="embedded"))
+    entry.say(f"{data} holds the installation as it was at {manifest.made_at}")
+
+
+def _begin_again(settings: Settings) -> None:
+    """What has to be done to restored databases before anybody uses them. Raises Unavailable if they don't add up."""
+    from services.cli.parts import open_bus, open_database
+    from services.cli.progress import counting
+    from services.journey import main as journey
+    from services.metrics import main as metrics
+
+    with (
+        closing(open_bus(settings)) as bus,
+        closing(open_database(settings, "journey")) as people,
+        closing(open_database(settings, "metrics")) as facts,
+    ):
+        with counting("records of journeys compared") as step:
+            restored = journey.begin_epoch(people, bus, step)
+        entry.say(f"Epoch {restored.epoch}: {restored.again} months are published again, {restored.gone} as gone")
+        for what, checked in (("people", journey.check(settings, people)), ("rows", metrics.check(settings, facts))):
+            entry.say(f"Checked {checked.checked} {what}: {checked.mismatches} mismatches")
+            if checked.mismatches:
+                raise Unavailable("what was restored does not add up: " + str(checked.examples[0]))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from schemas import channels, vocabulary
 from schemas.calendar import Calendar
 from schemas.times import DAY_US
-from services.journey import api, api_commands
+from services.journey import api, api_commands, restoring
 from services.journey.commands import Commands
 from services.journey.consumer import Consumer, derivation
 from services.journey.desk import Desk
@@ -21,6 +21,8 @@ from services.journey.domain.fold import FoldRules
 from services.journey.domain.marketing import marketing_channel
 from services.journey.monitoring import Monitoring
 from services.journey.relay import Relay
+from services.journey.restoring import Restored
+from services.journey.store.checking import Checked, Checking
 from services.journey.store.commanding import Commanding
 from services.journey.store.commands import StoredCommands
 from services.journey.store.folding import Folding
@@ -99,6 +101,19 @@ def rebuild(settings: Settings, database: Database, bus: Bus, on_progress: Calla
     rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
     writer, people = writer_of(settings, database, prepare(database), rules, read), People(database, settings.partitions)
     return Rebuilding(database, people, writer, read, on_progress).rebuild(bus, settings.partitions)
+
+
+def begin_epoch(database: Database, bus: Bus, on_progress: Callable[[int], None]) -> Restored:
+    """What a restored database needs before anybody uses it (see `restoring`)."""
+    prepare(database)
+    return restoring.begin_epoch(database, bus, on_progress)
+
+
+def check(settings: Settings, database: Database) -> Checked:
+    """Recompute everybody from the stored touchpoints, and compare."""
+    rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
+    with database.snapshot() as tx:
+        return Checking(settings, database, tx, rules, read).check(None)
 
 
 def fold_rules(settings: Settings) -> FoldRules:

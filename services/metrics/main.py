@@ -14,7 +14,8 @@ from services.metrics.consumer import Consumer
 from services.metrics.desk import Desk
 from services.metrics.migrations import HISTORY
 from services.metrics.monitoring import Monitoring
-from services.metrics.store import generations
+from services.metrics.store import checking, generations
+from services.metrics.store.checking import Checked
 from services.shared.bus import Bus
 from services.shared.clock import Clock, system_clock
 from services.shared.config import Settings
@@ -46,6 +47,13 @@ class MetricsRoom:
     def stop(self) -> None:
         """Finish the batch in hand and stop."""
         self.consumer.stop()
+
+
+def check(settings: Settings, database: Database) -> Checked:
+    """Recompute all rollups from the stored facts, and compare."""
+    migrate(database, HISTORY)
+    with database.snapshot() as tx:
+        return checking.check(database, tx, Calendar(settings.time_zone))
 
 
 def build(

@@ -1,0 +1,8 @@
+"""Backups of an embedded installation, made while it runs, and new installations made from them.
+
+| module | what it does |
+| --- | --- |
+| manifest | what a finished backup says about itself, and whether it still is so |
+| making | copies the files, in the order in which positions never lie ahead |
+| unpacking | copies them back into a new folder |
+"""
