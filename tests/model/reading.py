@@ -25,6 +25,12 @@ def microseconds(text: str) -> int:
     return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
+def iso(us: int) -> str:
+    """RFC 3339 in UTC with a Z."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+    return moment.isoformat().removesuffix("+00:00") + "Z"
+
+
 def read(body: bytes) -> Touchpoint:
     """The model's touchpoint of the JSON of one."""
     given: dict[str, Any] = json.loads(body)

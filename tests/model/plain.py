@@ -1,0 +1,162 @@
+"""What the whole of Waypost should answer, worked out from everything that was ever sent, in plain words.
+
+Imports nothing from `services` or `schemas`. It keeps a list of what was posted, and computes each answer from the whole list: who is
+who by `tests.model.identity`, journeys by `tests.model.journeys`, the stage table by `tests.model.stagetable`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from tests.model import Touchpoint, order_of
+from tests.model.identity import Identities, persons
+from tests.model.journeys import Journey, amends, is_own, journeys
+from tests.model.reading import histories, iso, microseconds, read, things, whose
+from tests.model.stagetable import StageTable, stage_table
+
+Answer = dict[str, Any]
+FIRST_RECEIVED_US = microseconds("3000-01-01T00:00:00+00:00")
+"""Every request is received a second after the one before: when exactly does not matter, the order does."""
+
+
+class Plain:
+    """Everything that was posted so far, and the answers that follow. `shared_over`: a handle of more customers identifies nobody."""
+
+    def __init__(self, shared_over: int) -> None:
+        self.shared_over = shared_over
+        self.posted: list[Touchpoint] = []
+        self.requests = 0
+
+    def post(self, source: str, sent: Sequence[Answer]) -> None:
+        """One request of touchpoints as they were sent, from a source that is its own system."""
+        received = iso(FIRST_RECEIVED_US + self.requests * 1_000_000)
+        stamped = [one | {"source": source, "system": source, "received_at": received} for one in sent]
+        self.posted += [read(json.dumps(one).encode()) for one in stamped]
+        self.requests += 1
+        self.__dict__.pop("now", None)
+
+    @cached_property
+    def now(self) -> Known:
+        """What is known now."""
+        return Known(self.posted, self.shared_over)
+
+
+class Known:
+    """All answers about one set of touchpoints."""
+
+    def __init__(self, posted: Sequence[Touchpoint], shared_over: int) -> None:
+        self.identities = Identities(posted, shared_over)
+        self.people = persons(posted, shared_over)
+        self.histories = histories(posted, shared_over)
+        self.whose = whose(self.people)
+
+    # -- people -------------------------------------------------------------------------------------------------------------
+
+    def root(self, identity: str, at_us: int) -> str | None:
+        """The root of the person that an identity belongs to; a root without a touchpoint of its own is asked about in turn."""
+        if identity not in self.identities.seen:
+            return None
+        while identity not in self.people:
+            root = self._resolved(identity, at_us)
+            if root == identity:
+                return None
+            identity = root
+        root = self._resolved(identity, at_us)
+        return root if root in self.people else identity
+
+    def _resolved(self, identity: str, at_us: int) -> str:
+        return identity if identity.startswith("customer_id:") else self.identities.owner(identity, at_us)
+
+    def person(self, identity: str, at_us: int) -> Answer | None:
+        """What `GET /v1/persons/…` says of a person, but for ids and versions."""
+        root = self.root(identity, at_us)
+        if root is None:
+            return None
+        return {
+            "identities": sorted(one for one in self.identities.seen if self._resolved(one, at_us) == root),
+            "touchpoints": len(self.people[root]),
+            "journeys": [told(journey) for journey in journeys(self.histories[root])],
+        }
+
+    def touchpoints(self, identity: str, at_us: int) -> list[tuple[str, str, str]] | None:
+        """(source, id, time) of a person's touchpoints, the newest first."""
+        root = self.root(identity, at_us)
+        if root is None:
+            return None
+        newest = sorted(self.people[root], key=order_of, reverse=True)
+        return [(one["source"], one["id"], iso(one["time_us"])) for one in newest]
+
+    def cases(self, from_us: int, to_us: int) -> set[tuple[str, str]]:
+        """(system, case_id) of the cases that opened in [from, to)."""
+        return {thing for thing, at_us in self._first("case:").items() if from_us <= at_us < to_us}
+
+    # -- figures ------------------------------------------------------------------------------------------------------------
+
+    def stages(self, from_us: int, to_us: int, as_of_us: int, which: str, unit: str) -> StageTable:
+        return stage_table(self.histories.values(), from_us, to_us, as_of_us, which, unit)
+
+    def kpis(self, from_us: int, to_us: int) -> dict[str, int]:
+        """The totals of a period."""
+        inside = [one for own in self.people.values() for one in own if from_us <= one["time_us"] < to_us]
+        active = {
+            root
+            for root, own in self.people.items()
+            if any(one["actor"] == "customer" and from_us <= one["time_us"] < to_us for one in own)
+        }
+        started = [journey for own in self.histories.values() for journey in journeys(own)]
+        orders = self._first("order:")
+        cancelled = self._cancelled()
+        return {
+            "touchpoints": len(inside),
+            "people": len(active),
+            "journeys": sum(from_us <= journey.started_us < to_us for journey in started),
+            "cases_opened": len(self.cases(from_us, to_us)),
+            "orders": sum(from_us <= at_us < to_us for at_us in orders.values())
+            - sum(from_us <= at_us < to_us for at_us in cancelled.values()),
+        }
+
+    def _first(self, kind: str) -> dict[tuple[str, str], int]:
+        """When the first touchpoint about each order or case happened, of the person whose it is."""
+        times: dict[tuple[str, str], int] = {}
+        for thing, root in self.whose.items():
+            if thing.startswith(kind):
+                facet = kind[:-1]
+                about = [one for one in self.histories[root] if one[facet] is not None and thing in things(one)]
+                system, _, id = thing.removeprefix(kind).partition("/")
+                times[system, id] = min(one["time_us"] for one in about if is_own(one))
+        return times
+
+    def _cancelled(self) -> dict[tuple[str, str], int]:
+        """When each order was cancelled, if it was."""
+        times: dict[tuple[str, str], int] = {}
+        for thing, root in self.whose.items():
+            about = [one for one in self.histories[root] if one["order"] is not None and thing in things(one)]
+            if moments := [one["time_us"] for one in about if one["order"]["action"] == "cancelled" and amends(one)]:
+                system, _, id = thing.removeprefix("order:").partition("/")
+                times[system, id] = max(min(moments), self._first("order:")[system, id])
+        return times
+
+
+def told(journey: Journey) -> Answer:
+    """A journey as the API tells it, but for ids and what hangs on the present."""
+    return {
+        "started_at": iso(journey.started_us),
+        "last_at": iso(journey.last_us),
+        "entry_stage": journey.entry_stage,
+        "current_stage": journey.current_stage,
+        "furthest_stage": journey.furthest_stage,
+        "touchpoints": len(journey.members),
+        "stages": [
+            {
+                "stage": stage,
+                "reached_at": None if of.reached_us is None else iso(of.reached_us),
+                "left_at": None if of.left_us is None else iso(of.left_us),
+                "touchpoints": of.touchpoints,
+            }
+            for stage, of in journey.stages.items()
+            if of.reached_us is not None or of.touchpoints
+        ],
+    }
