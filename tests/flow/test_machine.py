@@ -156,14 +156,28 @@ class Machine(RuleBasedStateMachine):
 
     installation: Installation
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(source=st.sampled_from(["web", "desk"]), given=requests)
+    def begin(self, source: str, given: list[JSON]) -> None:
         self.era = era = self.installation.next_era()
         self.mark = f"m{era}x"
         self.from_us = microseconds(f"{FIRST_YEAR + YEARS * era}-01-10T12:00:00+00:00")
         self.until_us = microseconds(f"{FIRST_YEAR + YEARS * (era + 1)}-01-01T00:00:00+00:00")
         self.plain = Plain(SHARED_OVER)
         self.sent: list[tuple[str, list[JSON]]] = []
+        self.slow: set[str] = set()
+        self.post(source, given)
+
+    def teardown(self) -> None:
+        """Whatever was not asked on the way is asked at the end."""
+        if not hasattr(self, "plain"):
+            return
+        for name in PEOPLE + HANDLES:
+            self.ask_for_a_person(name)
+        self.ask_for_cases()
+        self.ask_for_kpis((0, 300))
+        for which in ("new", "returning", "all"):
+            self.ask_for_the_stage_table((0, 300), 400 * DAY_US, which, "journey")
+        self.check()
 
     # -- what is done -------------------------------------------------------------------------------------------------------
 
@@ -188,12 +202,16 @@ class Machine(RuleBasedStateMachine):
         signed_in = {"id": f"s{id}", "type": "noted", "channel": "web", "actor": "customer"}
         self.post("web", [signed_in | {"occurred_at": age_us, "identities": [*handles, customer]}])
 
+    @precondition(lambda self: "plug" not in self.slow)
     @rule()
     def pull_the_plug(self) -> None:
+        self.slow.add("plug")
         self.installation.restart()
 
+    @precondition(lambda self: "rebuild" not in self.slow)
     @rule(room=st.sampled_from(["journey", "metrics"]))
     def rebuild(self, room: str) -> None:
+        self.slow.add("rebuild")
         self.installation.command("rebuild", room)
 
     # -- what is asked ------------------------------------------------------------------------------------------------------
