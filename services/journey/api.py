@@ -14,6 +14,7 @@ from services.journey.desk import Desk
 from services.journey.docs import (
     CasesAnswer,
     CheckAnswer,
+    EvidenceAnswer,
     IdentitiesAnswer,
     JourneyAnswer,
     JourneysAnswer,
@@ -22,6 +23,7 @@ from services.journey.docs import (
 )
 from services.journey.domain.state import Key
 from services.journey.questions import Page
+from services.journey.store.evidence import Place
 from services.shared.http import After, Timeout, csv_answer, limit, params, wait_s, wants_csv
 
 SAMPLE = 200
@@ -29,6 +31,9 @@ SAMPLE = 200
 PERSON = "/v1/persons/{identity:path}"
 Identity = Annotated[str, Path(description="NAMESPACE:VALUE, such as customer_id:c-42, or person_id:UUID")]
 At = Annotated[str | None, Query(description="who that was at another time (RFC 3339); now unless given")]
+Of = Annotated[
+    str | None, Query(description="one identity: the answer is all the evidence about it, as `evidence`, the newest first")
+]
 Stage = Annotated[str | None, Query(description="awareness, consideration, purchase, loyalty or advocacy")]
 Flag = Annotated[str | None, Query(description="true or false")]
 Time = Annotated[str | None, Query(description="RFC 3339 with an offset; `until` is not included")]
@@ -82,22 +87,30 @@ def _people(routes: APIRouter, desk: Desk) -> None:
         return _page(request, "touchpoints", page)
 
     @routes.get(
-        PERSON + "/identities", summary="A person's identities, and why they are one person", response_model=IdentitiesAnswer
+        PERSON + "/identities",
+        summary="A person's identities, and why they are one person",
+        response_model=IdentitiesAnswer | EvidenceAnswer,
     )
     def identities(
         request: Request,
         identity: Identity,
         at: At = None,
+        of: Of = None,
         limit_: Limit = None,
         cursor: Cursor = None,
         format: Format = None,
         after: After = None,
         timeout: Timeout = None,
     ) -> Response:
-        given = params(request, ("at", "limit", "cursor"))
+        given = params(request, ("at", "of", "limit", "cursor"))
         wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
-        last, rows = asked.after(given, tuple[str]), limit(given)
+        rows = limit(given)
         _wait(desk, after, timeout)
+        if "of" in given:
+            about, before = asked.wanted(given["of"], desk.normal), asked.after(given, Place)
+            with desk.question() as questions:
+                return _page(request, "evidence", questions.evidence(wanted, about, at_us, before, rows))
+        last = asked.after(given, tuple[str])
         with desk.question() as questions:
             page = questions.identities(wanted, at_us, last[0] if last is not None else None, rows)
         return _page(request, "identities", page)

@@ -151,12 +151,40 @@ class Sighting(BaseModel):
     with_: str = Field(alias="with", description="the identity that it was seen with")
 
 
+class OfTouchpoint(BaseModel):
+    source: str
+    id: str
+    type: str
+
+
+class OfCommand(BaseModel):
+    id: str
+    action: str
+    by: str
+    at: str
+    reason: str | None
+
+
+class Evidence(BaseModel):
+    kind: str = Field(description="sighting, link, unlink or alias")
+    time: str
+    with_: list[str] = Field(alias="with", description="the other identities in it")
+    in_effect: bool = Field(description="whether it decides now, or at the time `at`; false for what was overruled")
+    from_: str | None = Field(alias="from", description="since when it is in effect; null: without a beginning, or never")
+    until: str | None
+    leads_to: str | None = Field(description="the identity in it that decides, where it decides over some time")
+    touchpoint: OfTouchpoint | None
+    command: OfCommand | None
+
+
 class Identity(BaseModel):
     identity: str
     owned_by: str = Field(description="itself, seen_with_customer, seen_with_handle, highest_rank, or shared: nobody's")
     settled: bool = Field(description="the same owner at all times")
     shared: bool
     seen: Sighting | None = Field(description="the touchpoint in effect")
+    evidence: list[Evidence] = Field(description="the newest")
+    more_evidence: str | None = Field(description="if there is more: the `cursor` for the same question with `of` this identity")
 
 
 class CaseRow(Case):
@@ -170,6 +198,11 @@ class TouchpointsAnswer(BaseModel):
 
 class IdentitiesAnswer(BaseModel):
     identities: list[Identity]
+    next_cursor: str | None = Cursor
+
+
+class EvidenceAnswer(BaseModel):
+    evidence: list[Evidence]
     next_cursor: str | None = Cursor
 
 

@@ -18,6 +18,8 @@ from services.journey.domain.derive import Derived
 from services.journey.domain.describe import Description, Journey, describe, journey_at
 from services.journey.domain.fold import FoldRules
 from services.journey.domain.state import Key
+from services.journey.grounds import Showing
+from services.journey.store.evidence import Place
 from services.journey.store.people import Person
 from services.journey.store.read import KnownJourney, Reading
 from services.journey.store.refolding import Derive, key_of
@@ -28,6 +30,8 @@ from services.shared.http import Problem
 
 FIRST_IDENTITIES = 100
 """How many identities a person's answer lists itself."""
+FIRST_EVIDENCE = 10
+"""How many pieces of evidence a list of identities gives of each."""
 Answer = dict[str, Any]
 Row = TypeVar("Row")
 
@@ -48,6 +52,7 @@ class Questions:
         self._rules, self._derive, self._now_us = rules, derive, now_us
         self._reading = Reading(database, tx, settings.partitions)
         self._resolving = Resolving(database, tx, settings.shared_handle_customers)
+        self._showing = Showing(database, tx, self._resolving, derive)
 
     # -- people -------------------------------------------------------------------------------------------------------------
 
@@ -63,8 +68,16 @@ class Questions:
         names = {**self._resolving.shared_by(person.root), **self._resolving.names_of(person.root, at_us)}
         start = rank_key(after) if after is not None else (-1, "")
         listed = sorted((name for name in names if rank_key(name) > start), key=rank_key)
-        rows = [self._identity(name, names[name], at_us) for name in listed[:limit]]
+        rows = [self._identity(name, names[name], person.root, at_us) for name in listed[:limit]]
         return Page(rows, asked.cursor((listed[limit - 1],)) if len(listed) > limit else None)
+
+    def evidence(self, wanted: Wanted, of: Wanted, at_us: int, before: Place | None, limit: int) -> Page:
+        """All that was ever said about one identity, with regard to a person; the newest first."""
+        person, identity = self._person(wanted, at_us), self._resolving.find(of.name)
+        if identity is None:
+            raise Problem(404, "unknown_identity", "nobody was ever seen with this identity", {"identity": of.name})
+        found = self._showing.evidence(identity, person.root, at_us, before, limit)
+        return Page(found.rows, asked.cursor(found.next_place) if found.next_place is not None else None)
 
     def touchpoints(self, wanted: Wanted, at_us: int, before: Key | None, limit: int) -> Page:
         """The newest first."""
@@ -110,9 +123,12 @@ class Questions:
     def _described(self, root: int) -> Description:
         return describe(self._reading.facts(root))
 
-    def _identity(self, name: str, identity: int, at_us: int) -> Answer:
+    def _identity(self, name: str, identity: int, root: int, at_us: int) -> Answer:
         owned = self._resolving.owned(identity, at_us)
-        return answers.identity(name, owned, self._resolving.name(owned.company) if owned.company is not None else None)
+        row = answers.identity(name, owned, self._resolving.name(owned.company) if owned.company is not None else None)
+        found = self._showing.evidence(identity, root, at_us, None, FIRST_EVIDENCE)
+        more = asked.cursor(found.next_place) if found.next_place is not None else None
+        return row | {"evidence": found.rows, "more_evidence": more}
 
     def _stages(self, root: int, newest_first: Sequence[Derived], facts: Sequence[Fact]) -> list[Stage | None]:
         """The stage each of these counts in. Days list their touchpoints in order, so the place of the oldest in its day gives all."""

@@ -169,6 +169,8 @@ def test_identities_say_why_they_are_one_person(journey: Journey) -> None:
         "settled": True,
         "shared": False,
         "seen": None,
+        "evidence": [],
+        "more_evidence": None,
     }
     evidence = {"time": at(DAY_US), "source": "web", "id": "t3", "with": "customer_id:c-42"}
     assert (told["email:a@b.c"]["owned_by"], told["email:a@b.c"]["seen"]) == ("seen_with_customer", evidence)

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from services.journey.domain import identity as domain
 from services.journey.domain.explain import explain, root_of
-from tests.model import Touchpoint
+from tests.model import Command, Touchpoint
 from tests.model.identity import Identities
 from tests.property.test_model_and_domain import Interned
-from tests.property.test_model_identity import sets
+from tests.property.test_model_identity import commands, sets
 
 
-@given(sets, st.integers(1, 3), st.integers(-1, 12))
+@given(sets, commands, st.integers(1, 3), st.integers(-1, 12))
 def test_the_explanation_names_the_owner_and_a_sighting_that_proves_it(
-    given_set: list[Touchpoint], limit: int, time_us: int
+    given_set: list[Touchpoint], decided: list[Command], limit: int, time_us: int
 ) -> None:
-    interned = Interned(Identities(given_set, limit))
+    interned = Interned(Identities(given_set, limit, decided), decided)
 
     for handle in interned.names:
 

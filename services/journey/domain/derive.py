@@ -47,7 +47,8 @@ class Derived(Struct, frozen=True, kw_only=True, gc=False):
     before it was set to `received_us`; among touchpoints of one time it keeps their order. `stage` None: it counts where the
     person is; `placed_order`: its stage is purchase or loyalty, which the person's other orders decide. `case_rank` is the
     life-cycle order of case actions, 0 without a case. `identities` come highest rank first, the anchor at the head.
-    `left_out` counts properties that the vocabulary asked for and that did not fit.
+    `claimed` is the other customer whom an alias says that this one is. `left_out` counts properties that the vocabulary asked for and
+    that did not fit.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Derived(Struct, frozen=True, kw_only=True, gc=False):
     review: Review | None = None
     outreach: Outreach | None = None
     article: Article | None = None
+    claimed: str | None = None
     left_out: int = 0
 
     @property
@@ -96,6 +98,7 @@ def derive(accepted: Accepted, vocabulary: Vocabulary) -> Derived:
     order, case, survey = accepted.order, accepted.case, accepted.survey
     received_us = _header_time_us(accepted.received_at)
     original_us = _original_us(accepted, received_us)
+    identities = ranked_identities(accepted.identities, accepted.system, order, case, survey, accepted.previous)
     placed = order is not None and order.action in (None, "placed") and accepted.stage is None
     return Derived(
         id=accepted.id,
@@ -106,7 +109,7 @@ def derive(accepted: Accepted, vocabulary: Vocabulary) -> Derived:
         original_us=original_us,
         received_us=received_us,
         case_rank=CASE_RANKS[case.action] if case is not None else 0,
-        identities=ranked_identities(accepted.identities, accepted.system, order, case, survey, accepted.previous),
+        identities=identities,
         channel=accepted.channel or entry.channel or UNKNOWN_CHANNEL,
         actor=accepted.actor or entry.actor or _case_actor(case),
         stage=accepted.stage or (None if placed else entry.stage),
@@ -127,6 +130,7 @@ def derive(accepted: Accepted, vocabulary: Vocabulary) -> Derived:
         review=accepted.review,
         outreach=accepted.outreach,
         article=accepted.article,
+        claimed=accepted.previous if accepted.previous is not None and accepted.previous not in identities else None,
         left_out=left_out,
     )
 

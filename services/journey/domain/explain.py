@@ -32,22 +32,25 @@ def explain(view: View, identity: int, time_us: int, in_effect: InEffect) -> Own
     if is_customer(known.name):
         return Owned(identity, "itself", True)
     settled = isinstance(view.rule(identity), Settled)
-    if known.customers:
-        sets = [one.id for one in view.sets_of(identity) if one.customer is not None]
-        sighting = in_effect(sets, time_us)
-        customer = view.sets[sighting.set_id].customer
-        assert customer is not None
-        return Owned(customer, "seen_with_customer", settled, sighting, customer)
+    how, companies = deciding(view, identity)
+    if not companies:
+        return Owned(identity, "itself", True)
+    sighting = in_effect(sorted(companies), time_us)
+    company = companies[sighting.set_id]
+    root = root_of(view, company, sighting.time_us, in_effect) if how == "seen_with_handle" else company
+    return Owned(root, how, settled, sighting, company)
+
+
+def deciding(view: View, identity: int) -> tuple[How, dict[int, int]]:
+    """The rule that decides over a handle, and the sets whose sightings do, each with whom the handle was seen with there."""
+    if view.is_shared(identity):
+        return "shared", {}
+    if view.identities[identity].customers:
+        return "seen_with_customer", {one.id: one.customer for one in view.sets_of(identity) if one.customer is not None}
     bridges = {one.id: bridge for one in view.sets_of(identity) if (bridge := view.bridge(identity, one)) is not None}
     if bridges:
-        sighting = in_effect(sorted(bridges), time_us)
-        bridge = bridges[sighting.set_id]
-        return Owned(root_of(view, bridge, sighting.time_us, in_effect), "seen_with_handle", settled, sighting, bridge)
-    higher = {one.id: above for one in view.sets_of(identity) if (above := view.above(identity, one)) != identity}
-    if not higher:
-        return Owned(identity, "itself", True)
-    sighting = in_effect(sorted(higher), time_us)
-    return Owned(higher[sighting.set_id], "highest_rank", settled, sighting, higher[sighting.set_id])
+        return "seen_with_handle", bridges
+    return "highest_rank", {one.id: above for one in view.sets_of(identity) if (above := view.above(identity, one)) != identity}
 
 
 def root_of(view: View, identity: int, time_us: int, in_effect: InEffect) -> int:

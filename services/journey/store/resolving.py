@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from schemas.identity import is_customer
-from services.journey.domain.explain import Owned, explain, root_of
-from services.journey.domain.identity import IdentitySet, Sighting, View, in_effect
+from services.journey.domain.explain import Owned, deciding, explain, root_of
+from services.journey.domain.identity import IdentitySet, Settled, Sighting, View, in_effect
 from services.journey.store.identities import Identities
 from services.shared.db import Database
+
+
+class Grounds(NamedTuple):
+    """`sets` in which an identity was seen with others; those of them that are `deciding`, with whom they lead to; and whether the
+    owner is the same at all times."""
+
+    sets: frozenset[int]
+    deciding: Mapping[int, int]
+    settled: bool
 
 
 class Resolving:
@@ -41,6 +51,17 @@ class Resolving:
         """The same with the reason."""
         self._learn([identity], evidence=True)
         return explain(self._view, identity, time_us, self._in_effect)
+
+    def grounds(self, identity: int, root: int) -> Grounds:
+        """What there is to show of why an identity is whose it is. Of a shared handle, only where it was seen with this root."""
+        self._learn([identity], evidence=True)
+        if is_customer(self.name(identity)):
+            return Grounds(frozenset(), {}, True)
+        _, companies = deciding(self._view, identity)
+        shared = self._view.is_shared(identity)
+        sets = self._sets_of_root(root) if shared else self._identities.sets_of(self._tx, [identity]) if companies else []
+        shown = frozenset(one.id for one in sets if len(one.members) > 1 and identity in one.members)
+        return Grounds(shown, companies, isinstance(self._view.rule(identity), Settled))
 
     def names_of(self, root: int, time_us: int) -> dict[str, int]:
         """All identities that resolve to a root at a time, by name, in no order."""

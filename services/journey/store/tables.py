@@ -181,3 +181,16 @@ COMMAND = Table(
     Index("command_other", "other_id"),
 )
 """Every command once, with the identities that it names (two for link and unlink). With the touchpoints, the source of truth."""
+
+ALIAS = Table(
+    "alias",
+    METADATA,
+    Column("source", _Text, nullable=False),
+    Column("id", _Text, nullable=False),
+    Column("anchor_id", BigInteger, nullable=False),
+    Column("claimed", _Text, nullable=False),
+    PrimaryKeyConstraint("source", "id", "anchor_id"),
+    Index("alias_anchor", "anchor_id"),
+    Index("alias_claimed", "claimed"),
+)
+"""Stored touchpoints that call their customer by another customer's name (`claimed`). It says nothing by itself (decision 0019)."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from services.journey.domain.derive import Derived
-from services.journey.store.tables import TOUCHPOINT
+from services.journey.store.tables import ALIAS, TOUCHPOINT
 from services.shared.db import Database, Keys
 
 Reference = tuple[str, str, int]
@@ -143,9 +143,13 @@ class Touchpoints:
                 for d in (one.incoming.derived,)
             ],
         )  # fmt: skip
+        aliases = [(*one.reference, one.incoming.derived.claimed) for one in new if one.incoming.derived.claimed is not None]
+        self._db.insert(tx, ALIAS, ("source", "id", "anchor_id", "claimed"), aliases)
 
     def remove(self, tx: Connection, references: Collection[Reference]) -> None:
-        self._db.delete(tx, TOUCHPOINT, Keys({"source": "text", "id": "text", "anchor_id": "bigint"}, list(references)))
+        keys = Keys({"source": "text", "id": "text", "anchor_id": "bigint"}, list(references))
+        self._db.delete(tx, TOUCHPOINT, keys)
+        self._db.delete(tx, ALIAS, keys)
 
     def mark_copies(self, tx: Connection, ids: Collection[tuple[str, str]]) -> None:
         """Note that a (source, id) came under more than one anchor."""

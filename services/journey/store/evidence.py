@@ -1,0 +1,104 @@
+"""What says who an identity is: sightings, commands and aliases, in pages, the newest first. In the caller's snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from services.shared.db import Database, Keys
+
+_PLACE = ("time_us", "original_us", "case_rank", "source", "id", "anchor_id")
+_COLUMNS = ", ".join(f"p.{column}" for column in _PLACE)
+_ORDER = ", ".join(f"p.{column} DESC" for column in _PLACE)
+_PARAMETERS = "(:time_us, :original_us, :case_rank, CAST(:source AS text), CAST(:id AS text), :anchor_id)"
+_BEFORE = f"p.time_us <= :time_us AND ({_COLUMNS}) < {_PARAMETERS}"
+_FROM = f"p.time_us >= :time_us AND ({_COLUMNS}) >= {_PARAMETERS}"
+
+
+class Place(NamedTuple):
+    """The place of a piece of evidence in the total order; a command's has no source and no anchor."""
+
+    time_us: int
+    original_us: int
+    case_rank: int
+    source: str
+    id: str
+    anchor: int
+
+
+class SeenTogether(NamedTuple):
+    """A stored touchpoint that shows identities together."""
+
+    place: Place
+    set_id: int
+    body: bytes
+
+
+class Alias(NamedTuple):
+    """A stored alias that calls a customer by another's name."""
+
+    place: Place
+    claimed: str
+    body: bytes
+
+
+class Evidence:
+    """Reads."""
+
+    def __init__(self, database: Database, tx: Connection) -> None:
+        self._db, self._tx = database, tx
+
+    def sightings(self, sets: Collection[int], before: Place | None, limit: int) -> list[SeenTogether]:
+        """The newest touchpoints of these sets, before a place."""
+        condition = f"AND {_BEFORE} " if before is not None else ""
+        rows = self._db.execute(
+            self._tx,
+            f"SELECT {_COLUMNS}, p.set_id, p.body FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) {condition}"
+            f"ORDER BY {_ORDER} LIMIT :limit",
+            {"limit": limit, **_given(before)},
+            k=_ids(sets),
+        )
+        return [SeenTogether(Place(*row[:6]), row[6], bytes(row[7])) for row in rows]
+
+    def next_newer_us(self, sets: Collection[int], place: Place) -> int | None:
+        """The time of the first touchpoint of these sets at or after a place."""
+        rows = self._db.execute(
+            self._tx,
+            f"SELECT min(p.time_us) FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND {_FROM}",
+            _given(place),
+            k=_ids(sets),
+        )
+        return None if rows[0][0] is None else int(rows[0][0])
+
+    def has_older(self, sets: Collection[int], place: Place) -> bool:
+        """Whether these sets have a touchpoint before a place."""
+        rows = self._db.execute(
+            self._tx,
+            f"SELECT 1 FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND {_BEFORE} LIMIT 1",
+            _given(place),
+            k=_ids(sets),
+        )
+        return bool(rows)
+
+    def aliases(self, customer: int, name: str, before: Place | None, limit: int) -> list[Alias]:
+        """The newest aliases that say that a customer is another one, or that another is this one."""
+        condition = f" AND {_BEFORE}" if before is not None else ""
+        join = "JOIN touchpoint p ON p.source = a.source AND p.id = a.id AND p.anchor_id = a.anchor_id"
+        rows = self._db.execute(
+            self._tx,
+            f"SELECT {_COLUMNS}, a.claimed, p.body FROM alias a {join} WHERE a.anchor_id = :customer{condition} "
+            f"UNION SELECT {_COLUMNS}, a.claimed, p.body FROM alias a {join} WHERE a.claimed = :name{condition} "
+            f"ORDER BY {', '.join(f'{index + 1} DESC' for index in range(len(_PLACE)))} LIMIT :limit",
+            {"customer": customer, "name": name, "limit": limit, **_given(before)},
+        )
+        return [Alias(Place(*row[:6]), row[6], bytes(row[7])) for row in rows]
+
+
+def _given(place: Place | None) -> Mapping[str, object]:
+    return dict(zip(_PLACE, place, strict=True)) if place is not None else {}
+
+
+def _ids(ids: Collection[int]) -> Keys:
+    return Keys({"id": "bigint"}, [(id,) for id in sorted(ids)])
