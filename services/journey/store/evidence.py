@@ -85,11 +85,12 @@ class Evidence:
     def aliases(self, customer: int, name: str, before: Place | None, limit: int) -> list[Alias]:
         """The newest aliases that say that a customer is another one, or that another is this one."""
         condition = f" AND {_BEFORE}" if before is not None else ""
-        join = "JOIN touchpoint p ON p.source = a.source AND p.id = a.id AND p.anchor_id = a.anchor_id"
+        join = "JOIN touchpoint p ON p.source = m.source AND p.id = m.id AND p.anchor_id = m.anchor_id"
         rows = self._db.execute(
             self._tx,
-            f"SELECT {_COLUMNS}, a.claimed, p.body FROM alias a {join} WHERE a.anchor_id = :customer{condition} "
-            f"UNION SELECT {_COLUMNS}, a.claimed, p.body FROM alias a {join} WHERE a.claimed = :name{condition} "
+            f"SELECT {_COLUMNS}, m.name, p.body FROM mention m {join} "
+            f"WHERE m.kind = 'alias' AND m.anchor_id = :customer{condition} "
+            f"UNION SELECT {_COLUMNS}, m.name, p.body FROM mention m {join} WHERE m.kind = 'alias' AND m.name = :name{condition} "
             f"ORDER BY {', '.join(f'{index + 1} DESC' for index in range(len(_PLACE)))} LIMIT :limit",
             {"customer": customer, "name": name, "limit": limit, **_given(before)},
         )

@@ -182,15 +182,17 @@ COMMAND = Table(
 )
 """Every command once, with the identities that it names (two for link and unlink). With the touchpoints, the source of truth."""
 
-ALIAS = Table(
-    "alias",
+MENTION = Table(
+    "mention",
     METADATA,
     Column("source", _Text, nullable=False),
     Column("id", _Text, nullable=False),
     Column("anchor_id", BigInteger, nullable=False),
-    Column("claimed", _Text, nullable=False),
-    PrimaryKeyConstraint("source", "id", "anchor_id"),
-    Index("alias_anchor", "anchor_id"),
-    Index("alias_claimed", "claimed"),
+    Column("kind", _Text, nullable=False),
+    Column("name", _Text, nullable=False),
+    PrimaryKeyConstraint("source", "id", "anchor_id", "kind"),
+    Index("mention_name", "name"),
+    Index("mention_anchor", "anchor_id", sqlite_where=text("kind = 'alias'"), postgresql_where=text("kind = 'alias'")),
 )
-"""Stored touchpoints that call their customer by another customer's name (`claimed`). It says nothing by itself (decision 0019)."""
+"""Stored touchpoints that name somebody else, which proves nothing: `kind` is `referral` (who referred this person) or `alias` (another
+customer whom this one is said to be, decision 0019)."""

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from services.journey.domain.derive import Derived
-from services.journey.store.tables import ALIAS, TOUCHPOINT
+from services.journey.domain.mentions import mentions_in
+from services.journey.store.tables import MENTION, TOUCHPOINT
 from services.shared.db import Database, Keys
 
 Reference = tuple[str, str, int]
@@ -143,13 +144,13 @@ class Touchpoints:
                 for d in (one.incoming.derived,)
             ],
         )  # fmt: skip
-        aliases = [(*one.reference, one.incoming.derived.claimed) for one in new if one.incoming.derived.claimed is not None]
-        self._db.insert(tx, ALIAS, ("source", "id", "anchor_id", "claimed"), aliases)
+        mentions = [(*one.reference, kind, name) for one in new for kind, name in mentions_in(one.incoming.derived)]
+        self._db.insert(tx, MENTION, ("source", "id", "anchor_id", "kind", "name"), mentions)
 
     def remove(self, tx: Connection, references: Collection[Reference]) -> None:
         keys = Keys({"source": "text", "id": "text", "anchor_id": "bigint"}, list(references))
         self._db.delete(tx, TOUCHPOINT, keys)
-        self._db.delete(tx, ALIAS, keys)
+        self._db.delete(tx, MENTION, keys)
 
     def mark_copies(self, tx: Connection, ids: Collection[tuple[str, str]]) -> None:
         """Note that a (source, id) came under more than one anchor."""
