@@ -18,7 +18,7 @@ from services.journey.domain.derive import Derived
 from services.journey.domain.fold import Fold, FoldRules
 from services.journey.domain.state import State
 from tests.model import Command, Touchpoint, order_of
-from tests.model.identity import Identities, anchor_of, key_of
+from tests.model.identity import Identities, Marks, anchor_of, is_void, key_of
 from tests.model.journeys import Journey, journeys
 from tests.property.test_model_identity import commands, sets
 from tests.property.test_model_journeys import at, histories
@@ -44,7 +44,12 @@ class Interned:
             only = next(iter(customers)) if len(customers) == 1 else None
             self.view.identities[self.numbers[name]] = domain.Identity(self.numbers[name], name, len(customers), only)
         for number, name in self.names.items():
-            self.view.identities.setdefault(number, domain.Identity(number, name))
+            known = self.view.identities.get(number, domain.Identity(number, name))
+            erased_us, wiped_us = identities.marks.erased.get(name), identities.marks.wiped.get(name)
+            has_ghosts = any(key_of(touchpoint) in identities.marks.gone for touchpoint in identities.seen.get(name, ()))
+            self.view.identities[number] = known._replace(erased_us=erased_us, wiped_us=wiped_us, has_ghosts=has_ghosts)
+        self.marks = identities.marks
+        self.haunted = {self.members(touchpoint) for touchpoint in identities.stored if key_of(touchpoint) in self.marks.gone}
         for touchpoint in identities.stored:
             self.add(touchpoint)
 
@@ -66,9 +71,11 @@ class Interned:
         set_id = self.set_of.setdefault(given, len(self.set_of))
         names = [domain.Identity(number, self.names[number]) for number in given]
         members, customer, parted = links.form(names, self.stands_for, self.parted)
-        self.view.add_set(domain.IdentitySet(set_id, members, customer, parted))
+        self.view.add_set(domain.IdentitySet(set_id, members, customer, parted, given in self.haunted))
         time_us, original_us, rank, source, id = order_of(touchpoint)
         sighting = domain.Sighting(time_us, original_us, rank, source, id, anchor_of(touchpoint), set_id)
+        if (key := key_of(touchpoint)) in self.marks.gone:
+            sighting = sighting._replace(source=self.marks.veil(key), id="", anchor="", is_ghost=True)
         for member in members:
             self.sightings[member].append(sighting)
 
@@ -94,6 +101,31 @@ def test_the_domain_finds_the_owners_that_the_model_finds(
     interned = Interned(identities, decided)
     found = {key_of(touchpoint): interned.root(touchpoint) for touchpoint in identities.stored}
     assert found == {key_of(touchpoint): identities.root(touchpoint) for touchpoint in identities.stored}
+
+
+@settings(max_examples=200)
+@given(sets, st.integers(1, 3), commands, st.data())
+def test_the_domain_finds_the_owners_that_the_model_finds_among_ghosts(
+    given_set: list[Touchpoint], limit: int, decided: list[Command], data: st.DataObject
+) -> None:
+    everything = Identities(given_set, limit)
+    marks = Marks.none()
+    if everything.seen:
+        names = st.sampled_from(sorted(everything.seen))
+        marks.gone.update(data.draw(st.sets(st.sampled_from([key_of(one) for one in everything.stored]))))
+        marks.erased.update(data.draw(st.dictionaries(names, st.integers(0, 8))))
+        marks.wiped.update(data.draw(st.dictionaries(names, st.integers(0, 8))))
+    identities = Identities(given_set, limit, decided, marks)
+    interned = Interned(
+        identities, [command for command in decided if command["action"] == "unlink" or not is_void(command, marks)]
+    )
+    found = {key_of(touchpoint): interned.root(touchpoint) for touchpoint in identities.stored}
+    assert found == {key_of(touchpoint): identities.root(touchpoint) for touchpoint in identities.stored}
+    if not decided:
+        for touchpoint in identities.stored:
+            one = interned.view.sets[interned.set_of[interned.members(touchpoint)]]
+            until_us = interned.view.refused_us(one, interned.numbers[identities.root(touchpoint)])
+            assert until_us == identities.refused_us(touchpoint)
 
 
 def derived(touchpoint: Touchpoint) -> Derived:

@@ -9,6 +9,10 @@ A handle seen with too many customers is shared: it identifies nobody, and a tou
 All this is over identities as they stand: links have replaced them already (see `links`). A touchpoint whose customer is parted from
 one of its handles says nothing about that handle; of two parted handles neither is a bridge to the other, nor outranks it.
 
+An erasure leaves ghosts of the touchpoints that it removes (docs/decisions/0011): they go on deciding like the others, but give
+nothing to anybody: a touchpoint for which one is in effect is refused if it is of a time up to which the person it leads to is
+erased, else the handle goes by itself.
+
 Most handles have one answer for all times; `rule` finds it without looking at any touchpoint. The rest is decided by sightings.
 Identities are whole numbers here (rows of the identity table); sets of identities that were seen together are interned, too.
 """
@@ -16,16 +20,21 @@ Identities are whole numbers here (rows of the identity table); sets of identiti
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from schemas.identity import is_customer
+
+NEVER_US = -(2**63)
+"""Before all times."""
 
 
 class Identity(NamedTuple):
     """A known identity. `customers` is with how many different customers it was seen, `customer` the only one, if it is one.
 
     `stands_for` is the identity that it is linked to and goes by, None for itself; `is_parted`: an unlink that counts names it.
+    `erased_us`: what resolves to it is erased up to then; `wiped_us`: what is owned by it is refused up to then; `has_ghosts`: one
+    of its sets has some.
     """
 
     id: int
@@ -34,6 +43,9 @@ class Identity(NamedTuple):
     customer: int | None = None
     stands_for: int | None = None
     is_parted: bool = False
+    erased_us: int | None = None
+    wiped_us: int | None = None
+    has_ghosts: bool = False
 
     @property
     def standing(self) -> int:
@@ -44,13 +56,14 @@ class Identity(NamedTuple):
 class IdentitySet(NamedTuple):
     """Identities that were seen together in a touchpoint, as they stand, the highest rank first; `customer` is the customer among them.
 
-    `parted` are pairs of them (the higher rank first) of which it proves nothing.
+    `parted` are pairs of them (the higher rank first) of which it proves nothing; `has_ghosts`: some of these touchpoints are erased.
     """
 
     id: int
     members: tuple[int, ...]
     customer: int | None
     parted: frozenset[tuple[int, int]] = frozenset()
+    has_ghosts: bool = False
 
     def tells_of(self, handle: int) -> bool:
         """Whether it is evidence about a handle at all: not if the customer is parted from it."""
@@ -62,7 +75,10 @@ class IdentitySet(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """A touchpoint as evidence of who used a handle, in the total order of touchpoints; `anchor` tells copies apart."""
+    """A touchpoint as evidence of who used a handle, in the total order of touchpoints; `anchor` tells copies apart.
+
+    A ghost has a keyed hash of all three in the place of `source`.
+    """
 
     time_us: int
     original_us: int
@@ -71,6 +87,7 @@ class Sighting(NamedTuple):
     id: str
     anchor: str
     set_id: int
+    is_ghost: bool = False
 
 
 class Settled(NamedTuple):
@@ -80,9 +97,10 @@ class Settled(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """The root depends on the time: the sighting in effect is one in these sets."""
+    """The root depends on the time: the sighting in effect is one in these sets, of which some are `haunted` by ghosts."""
 
     sets: tuple[int, ...]
+    haunted: tuple[int, ...] = ()
 
 
 Rule = Settled | Timed
@@ -127,16 +145,27 @@ class View:
         """The identity by which the touchpoints of a set are owned: its highest-ranked one that is not shared."""
         return next((member for member in one.members if not self.is_shared(member)), one.members[0])
 
+    def erased_us(self, identity: int) -> int:
+        """Up to when what resolves to an identity is erased; before all times if it is not."""
+        known = self.identities.get(identity)
+        return NEVER_US if known is None or known.erased_us is None else known.erased_us
+
+    def refused_us(self, one: IdentitySet, root: int) -> int:
+        """Up to when touchpoints of a set that resolve to this root are refused."""
+        wiped_us = self.identities[self.anchor(one)].wiped_us
+        return max(NEVER_US if wiped_us is None else wiped_us, self.erased_us(root))
+
     def rule(self, identity: int) -> Rule:
         """How an identity's root is found: once and for all, or by the time."""
         known = self.identities[identity]
         if is_customer(known.name) or known.customers > self.limit:
             return Settled(identity)
-        if known.customers == 1:
+        if known.customers == 1 and not known.has_ghosts:
             assert known.customer is not None
             return Settled(known.customer)
-        if known.customers > 1:
-            return Timed(tuple(sorted(one.id for one in self.sets_of(identity) if one.customer is not None)))
+        if known.customers:
+            timed = self._timed(one.id for one in self.sets_of(identity) if one.customer is not None)
+            return Settled(known.customer) if known.customer is not None and not timed.haunted else timed
         return self._by_bridges(identity) or self._by_rank(identity)
 
     def bridge(self, identity: int, one: IdentitySet) -> int | None:
@@ -159,33 +188,49 @@ class View:
         bridges = {one.id: bridge for one in self.sets_of(identity) if (bridge := self.bridge(identity, one)) is not None}
         if not bridges:
             return None
-        roots = {
-            self.identities[bridge].customer if self.identities[bridge].customers == 1 else None for bridge in bridges.values()
-        }
+        timed = self._timed(bridges)
+        known = [self.identities[bridge] for bridge in bridges.values()]
+        roots = {one.customer if one.customers == 1 and not one.has_ghosts else None for one in known}
         only = roots.pop() if len(roots) == 1 else None
-        return Settled(only) if only is not None else Timed(tuple(sorted(bridges)))
+        return Settled(only) if only is not None and not timed.haunted else timed
 
     def _by_rank(self, identity: int) -> Rule:
         higher = {one.id: above for one in self.sets_of(identity) if (above := self.above(identity, one)) != identity}
         roots = set(higher.values())
         if not roots:
             return Settled(identity)
-        return Settled(roots.pop()) if len(roots) == 1 else Timed(tuple(sorted(higher)))
+        timed = self._timed(higher)
+        return Settled(roots.pop()) if len(roots) == 1 and not timed.haunted else timed
+
+    def _timed(self, sets: Iterable[int]) -> Timed:
+        listed = tuple(sorted(sets))
+        return Timed(listed, tuple(set_id for set_id in listed if self.sets[set_id].has_ghosts))
 
 
 def root_at(view: View, identity: int, time_us: int, sightings: Sightings) -> int:
     """The root of an identity at a time: a customer, or the handle that a prospect goes by."""
+    root = _somebody_at(view, identity, time_us, sightings)
+    return identity if root is None else root
+
+
+def _somebody_at(view: View, identity: int, time_us: int, sightings: Sightings) -> int | None:
+    """The same; None if a ghost is in effect that leads to nobody who is erased up to that time."""
     rule = view.rule(identity)
     if isinstance(rule, Settled):
         return rule.root
     sighting = in_effect(sightings(identity), time_us)
+    root = _leads_to(view, identity, sighting, sightings)
+    return None if sighting.is_ghost and view.erased_us(root) < time_us else root
+
+
+def _leads_to(view: View, identity: int, sighting: Sighting, sightings: Sightings) -> int:
+    """Whose a handle is by the sighting that is in effect."""
     one = view.sets[sighting.set_id]
     if one.customer is not None:
         return one.customer
     bridge = view.bridge(identity, one)
-    if bridge is None:
-        return view.above(identity, one)
-    return root_at(view, bridge, sighting.time_us, sightings)
+    root = None if bridge is None else _somebody_at(view, bridge, sighting.time_us, sightings)
+    return view.above(identity, one) if root is None else root
 
 
 def in_effect(sightings: Sequence[Sighting], time_us: int) -> Sighting:
