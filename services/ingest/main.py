@@ -11,12 +11,14 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from schemas.normal import Identities
-from services.ingest import docs, rejected_api
+from services.ingest import docs, rejected_api, replay_api
 from services.ingest.api import Touchpoints
 from services.ingest.consumer import TOPICS, Consumer
 from services.ingest.desk import Desk
+from services.ingest.domain.again import Rules
 from services.ingest.first_key import FirstKey, first_key
 from services.ingest.meters import Meters
+from services.ingest.replay import Replays
 from services.ingest.store.sources import Sources, parse_write_keys
 from services.ingest.upkeep import Upkeep
 from services.shared.bus import Bus, Publisher
@@ -87,6 +89,8 @@ def build(settings: Settings, bus: Bus, registry: CollectorRegistry, clock: Cloc
     consumer = Consumer(bus, database, meters, waiting, clock, log)
     router = docs.router(touchpoints)
     router.include_router(rejected_api.router(Desk(database, consumer.positions, TOPICS, waiting)))
+    rules = Rules(identities, sources.is_trusted)
+    router.include_router(replay_api.router(Replays(database, publisher, rules, meters, clock, log)))
     return IngestRoom(
         router=router,
         doors={docs.PATH: touchpoints},

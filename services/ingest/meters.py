@@ -33,6 +33,7 @@ class Meters:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._replays = Counter("waypost_ingest_replays", "replayed records by result", ["result"], registry=registry)
         self._registry = registry
         self._of = lru_cache(maxsize=1024)(self._touchpoints.labels)
 
@@ -53,6 +54,10 @@ class Meters:
     def rejected_record(self, code: str) -> None:
         """Count a record of the bus that ingest itself could not process."""
         self._rejected.labels(code).inc()
+
+    def replayed(self, replayed: int, rejected: int) -> None:
+        self._replays.labels("replayed").inc(replayed)
+        self._replays.labels("rejected").inc(rejected)
 
     def watch(self, lag: Callable[[], Mapping[int, int]], stopped: Callable[[], int]) -> None:
         """Ask for the lag of each partition, and for how many are stopped, whenever Prometheus scrapes."""

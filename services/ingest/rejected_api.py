@@ -33,6 +33,7 @@ class ReplayAnswer(BaseModel):
     message: str | None
     pointer: str | None
     mended: bool = Field(description="whether another body took the place of the original one")
+    by: str
 
 
 class RejectedRow(BaseModel):
@@ -138,9 +139,15 @@ def row(listed: Listed, replays: Sequence[Replay]) -> dict[str, Any]:
 
 def _replay(replay: Replay) -> dict[str, Any]:
     """One replay of its history as it is shown."""
-    shown = replay._asdict()
-    del shown["rejected_id"], shown["at_us"]
-    return {"at": format_time(replay.at_us), **shown}
+    return {
+        "at": format_time(replay.at_us),
+        "status": replay.status,
+        "code": replay.code,
+        "message": replay.message,
+        "pointer": replay.pointer,
+        "mended": replay.mended,
+        "by": replay.decided_by,
+    }
 
 
 def _text(body: bytes | None) -> str | None:

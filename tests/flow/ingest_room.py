@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,11 +20,12 @@ from schemas.rejected import RejectedRecord
 from schemas.touchpoint import Accepted
 from services.ingest.main import IngestRoom, build
 from services.ingest.store.sources import Source
-from services.shared.bus import TopicSpec
+from services.shared.bus import Outgoing, TopicSpec
 from services.shared.bus.embedded import EmbeddedBus
 from services.shared.config import load
 from services.shared.http import Access, create_app
 
+JSON = dict[str, Any]
 NOW_US = 1_795_340_000_123_456
 PARTITIONS = 4
 KEY = "c" + "0" * 24
@@ -33,10 +36,11 @@ class Ingest:
     """A running room, and what is on its bus."""
 
     def __init__(self, folder: Path, **given_settings: object) -> None:
+        self.now_us = NOW_US
         self.bus = EmbeddedBus(folder / "bus.db")
         self.bus.create(TopicSpec(name, PARTITIONS) for name in (topics.TOUCHPOINTS, topics.COMMANDS, topics.REJECTED))
         self.registry = CollectorRegistry()
-        self.room: IngestRoom = build(load(data=folder, **given_settings), self.bus, self.registry, lambda: NOW_US)
+        self.room: IngestRoom = build(load(data=folder, **given_settings), self.bus, self.registry, lambda: self.now_us)
         if not given_settings:
             self.room.sources.add(Source("shop", "erp"), KEY)
         room = self.room
@@ -86,3 +90,32 @@ class Ingest:
 
     def rejected(self) -> list[RejectedRecord]:
         return [msgspec.json.decode(value, type=RejectedRecord) for _, value in self.values(topics.REJECTED)]
+
+
+def bytes_of(row: JSON) -> bytes:
+    return base64.b64decode(row["body_base64"]) if row["body"] is None else str(row["body"]).encode()
+
+
+def publish(ingest: Ingest, *values: bytes | None, key: bytes = b"key", topic: str = topics.REJECTED) -> str:
+    """Put records into a topic as somebody else would; returns the token to wait for them."""
+    with closing(ingest.bus.publisher()) as publisher:
+        positions = publisher.publish([Outgoing(topic, key, value) for value in values]).result(10)
+    return ",".join(f"r{position.partition}-{position.offset}" for position in positions)
+
+
+def told(row: JSON) -> tuple[object, ...]:
+    return row["index"], bytes_of(row), row["code"], row["message"], row["pointer"]
+
+
+def all_rows(ingest: Ingest, token: str = "", **query: object) -> list[JSON]:
+    """All rows, page by page; no row comes twice."""
+    rows: list[JSON] = []
+    cursor: JSON = {}
+    while True:
+        page = ingest.get("/v1/rejected", token, limit=500, **query, **cursor)
+        rows += page["rejected"]
+        if page["next_cursor"] is None:
+            assert len({row["id"] for row in rows}) == len(rows) == page["total"]
+            return rows
+        assert len(page["rejected"]) == 500
+        cursor = {"cursor": page["next_cursor"]}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 
 import msgspec
 import pytest
@@ -21,10 +19,8 @@ from schemas.times import DAY_US, format_time
 from services.ingest.upkeep import Upkeep
 from services.shared.bus import MAX_RECORD_BYTES, Outgoing
 from services.shared.log import Log
-from tests.flow.ingest_room import KEY, NOW_US, Ingest
-from tests.parts.postgres import Postgres
+from tests.flow.ingest_room import NOW_US, Ingest, all_rows, bytes_of, publish, told
 
-JSON = dict[str, Any]
 ITEMS = st.sampled_from(
     [
         b'{"type":"x"}',
@@ -42,63 +38,24 @@ ITEMS = st.sampled_from(
 )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def ingest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingest]:
-    folder = tmp_path_factory.mktemp("ingest")
-    more: JSON = {}
-    if request.param == "postgresql":
-        postgres: Postgres = request.getfixturevalue("postgres")
-        more = {"database": postgres.new_database(), "write_keys": f"shop={KEY}"}
-    with closing(Ingest(folder, **more)) as running:
-        running.room.start()
-        yield running
-
-
-def bytes_of(row: JSON) -> bytes:
-    return base64.b64decode(row["body_base64"]) if row["body"] is None else str(row["body"]).encode()
-
-
-def publish(ingest: Ingest, *values: bytes | None, key: bytes = b"key", topic: str = topics.REJECTED) -> str:
-    """Put records into a topic as somebody else would; returns the token to wait for them."""
-    with closing(ingest.bus.publisher()) as publisher:
-        positions = publisher.publish([Outgoing(topic, key, value) for value in values]).result(10)
-    return ",".join(f"r{position.partition}-{position.offset}" for position in positions)
-
-
-def told(row: JSON) -> tuple[object, ...]:
-    return row["index"], bytes_of(row), row["code"], row["message"], row["pointer"]
-
-
-def all_rows(ingest: Ingest, token: str = "", **query: object) -> list[JSON]:
-    """All rows, page by page; no row comes twice."""
-    rows: list[JSON] = []
-    cursor: JSON = {}
-    while True:
-        page = ingest.get("/v1/rejected", token, limit=500, **query, **cursor)
-        rows += page["rejected"]
-        if page["next_cursor"] is None:
-            assert len({row["id"] for row in rows}) == len(rows) == page["total"]
-            return rows
-        assert len(page["rejected"]) == 500
-        cursor = {"cursor": page["next_cursor"]}
-
-
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=st.lists(ITEMS, min_size=1, max_size=12), shape=st.sampled_from(["array", "lines", "gzip"]))
-def test_every_refused_item_of_any_request_is_found_again_byte_for_byte(ingest: Ingest, items: list[bytes], shape: str) -> None:
-    before = Counter(map(told, all_rows(ingest)))
+def test_every_refused_item_of_any_request_is_found_again_byte_for_byte(
+    consuming: Ingest, items: list[bytes], shape: str
+) -> None:
+    before = Counter(map(told, all_rows(consuming)))
     body = b"\n".join(items) if shape == "lines" else b"[" + b",".join(items) + b"]"
     headers = {"content_type": "application/x-ndjson"} if shape == "lines" else {}
-    answer = ingest.post(gzip.compress(body) if shape == "gzip" else body, **headers).json()
+    answer = consuming.post(gzip.compress(body) if shape == "gzip" else body, **headers).json()
     refused = [
         (index, items[index], result["code"], result["message"], result["pointer"])
         for index, result in enumerate(answer["results"])
         if result["status"] == "rejected"
     ]
-    assert Counter(map(told, all_rows(ingest, answer["token"]))) - before == Counter(refused)
+    assert Counter(map(told, all_rows(consuming, answer["token"]))) - before == Counter(refused)
 
 
-def test_filters_find_what_they_say_and_counts_are_those_of_the_filter(ingest: Ingest) -> None:
+def test_filters_find_what_they_say_and_counts_are_those_of_the_filter(consuming: Ingest) -> None:
     def reject(source: str, code: str, at_us: int) -> bytes:
         at = format_time(at_us)
         record = RejectedRecord(
@@ -109,7 +66,7 @@ def test_filters_find_what_they_say_and_counts_are_those_of_the_filter(ingest: I
 
     early = NOW_US - DAY_US
     token = publish(
-        ingest,
+        consuming,
         reject("a", "wrong", early),
         reject("a", "wrong", early + 1),
         reject("a", "bad", early + 2),
@@ -117,7 +74,7 @@ def test_filters_find_what_they_say_and_counts_are_those_of_the_filter(ingest: I
     )
 
     def times(**query: object) -> list[int]:
-        return [row["offset"] - early for row in all_rows(ingest, token, room="journey", **query)]
+        return [row["offset"] - early for row in all_rows(consuming, token, room="journey", **query)]
 
     assert times() == [3, 2, 1, 0]
     assert times(source="a") == [2, 1, 0]
@@ -125,10 +82,10 @@ def test_filters_find_what_they_say_and_counts_are_those_of_the_filter(ingest: I
     assert times(since=format_time(early + 1), until=format_time(early + 3)) == [2, 1]
     assert times(replayed="true") == []
     assert times(replayed="false", code="bad") == [2]
-    page = ingest.get("/v1/rejected", token, room="journey", limit=1)
+    page = consuming.get("/v1/rejected", token, room="journey", limit=1)
     assert (page["total"], page["codes"], page["sources"]) == (4, {"bad": 1, "wrong": 3}, {"a": 3, "b": 1})
     assert page["rejected"][0]["body"] == f"b wrong {early + 3}"
-    text = ingest.call("GET", "/v1/rejected?room=journey&format=csv", None, {"host": "localhost"}).text
+    text = consuming.call("GET", "/v1/rejected?room=journey&format=csv", None, {"host": "localhost"}).text
     assert [line.split(",")[2:4] for line in text.splitlines()[1:]] == [
         ["b", "wrong"],
         ["a", "bad"],
@@ -138,12 +95,12 @@ def test_filters_find_what_they_say_and_counts_are_those_of_the_filter(ingest: I
 
 
 @pytest.mark.parametrize("query", ["since=yesterday", "replayed=perhaps", "cursor=x", "limit=0", "sauce=shop", "source=a%00"])
-def test_a_question_that_makes_no_sense_is_refused(ingest: Ingest, query: str) -> None:
-    answer = ingest.call("GET", f"/v1/rejected?{query}", None, {"host": "localhost"})
+def test_a_question_that_makes_no_sense_is_refused(consuming: Ingest, query: str) -> None:
+    answer = consuming.call("GET", f"/v1/rejected?{query}", None, {"host": "localhost"})
     assert (answer.status_code, set(answer.json())) == (422, {"code", "message", "detail"})
 
 
-def test_a_room_that_says_it_twice_is_heard_once(ingest: Ingest) -> None:
+def test_a_room_that_says_it_twice_is_heard_once(consuming: Ingest) -> None:
     """Journey's batch may be tried again after it has published what it refuses."""
     place = {"topic": topics.TOUCHPOINTS, "partition": 1, "offset": 77}
     twice = [
@@ -152,7 +109,7 @@ def test_a_room_that_says_it_twice_is_heard_once(ingest: Ingest) -> None:
         })
         for n in range(2)
     ]  # fmt: skip
-    assert len(all_rows(ingest, publish(ingest, *twice), source="twice")) == 1
+    assert len(all_rows(consuming, publish(consuming, *twice), source="twice")) == 1
 
 
 POISON: list[bytes | None] = [
@@ -178,21 +135,21 @@ POISON: list[bytes | None] = [
 
 
 @pytest.mark.parametrize("key", [b"", b"\xff\x00", b"k" * 90_000], ids=["empty key", "binary key", "long key"])
-def test_a_poisonous_record_of_the_topic_itself_is_listed_and_stops_nothing(ingest: Ingest, key: bytes) -> None:
-    before = Counter(map(bytes_of, all_rows(ingest, code="invalid_record")))
+def test_a_poisonous_record_of_the_topic_itself_is_listed_and_stops_nothing(consuming: Ingest, key: bytes) -> None:
+    before = Counter(map(bytes_of, all_rows(consuming, code="invalid_record")))
     good = msgspec.json.encode({"source": "after", "code": "c", "message": "m", "pointer": "", "rejected_at": format_time(NOW_US),
                                 "room": "journey", **original(b"good " + key[:1])})  # fmt: skip
-    token = publish(ingest, *POISON, good, key=key)
-    rows = all_rows(ingest, token, code="invalid_record")
+    token = publish(consuming, *POISON, good, key=key)
+    rows = all_rows(consuming, token, code="invalid_record")
     assert Counter(map(bytes_of, rows)) - before == Counter(value or b"" for value in POISON)
     assert {(row["room"], row["topic"]) for row in rows} == {("ingest", topics.REJECTED)}
-    assert b"good " + key[:1] in map(bytes_of, all_rows(ingest, source="after"))
-    counted = ingest.registry.get_sample_value("waypost_ingest_rejected_total", {"code": "invalid_record"})
+    assert b"good " + key[:1] in map(bytes_of, all_rows(consuming, source="after"))
+    counted = consuming.registry.get_sample_value("waypost_ingest_rejected_total", {"code": "invalid_record"})
     assert counted == len(rows)
-    assert ingest.call("GET", "/health/ready", None, {}).status_code == 200
+    assert consuming.call("GET", "/health/ready", None, {}).status_code == 200
 
 
-def test_a_record_whose_texts_no_database_takes_is_listed_all_the_same(ingest: Ingest) -> None:
+def test_a_record_whose_texts_no_database_takes_is_listed_all_the_same(consuming: Ingest) -> None:
     strange = {
         "source": "\0s" * 9_000,
         "code": "c\0",
@@ -202,16 +159,16 @@ def test_a_record_whose_texts_no_database_takes_is_listed_all_the_same(ingest: I
         "id": "\0" * 300,
     }
     token = publish(
-        ingest, msgspec.json.encode({**strange, "rejected_at": format_time(NOW_US), "system": "\0", **original(b"\0")})
+        consuming, msgspec.json.encode({**strange, "rejected_at": format_time(NOW_US), "system": "\0", **original(b"\0")})
     )
-    (row,) = all_rows(ingest, token, code="c\ufffd")
+    (row,) = all_rows(consuming, token, code="c\ufffd")
     assert (row["source"][:2], len(row["source"]), row["room"], row["body"]) == ("\ufffds", 200, "\ufffd", "\0")
 
 
 @contextmanager
-def a_database_that_refuses(ingest: Ingest, source: str) -> Iterator[None]:
+def a_database_that_refuses(consuming: Ingest, source: str) -> Iterator[None]:
     """Rows of this source break a rule that nobody foresaw."""
-    database = ingest.room._database
+    database = consuming.room._database
     statements = (
         [
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE unique_violation; END $$",
@@ -230,23 +187,23 @@ def a_database_that_refuses(ingest: Ingest, source: str) -> Iterator[None]:
         tx.exec_driver_sql("DROP TRIGGER refusing" + (" ON rejected" if database.is_postgres else ""))
 
 
-def test_a_record_that_cannot_even_be_stored_is_counted_and_left_out(ingest: Ingest) -> None:
+def test_a_record_that_cannot_even_be_stored_is_counted_and_left_out(consuming: Ingest) -> None:
     """First its bytes are tried as they are; only if the database does not take those either, it stays on the bus alone."""
     says = {"source": "cursed", "code": "c", "message": "m", "pointer": "", "room": "journey", "rejected_at": format_time(NOW_US)}
     cursed = msgspec.json.encode({**says, **original(b"x")})
     good = msgspec.json.encode({**says, "source": "blessed", **original(b"y")})
-    with a_database_that_refuses(ingest, "cursed"):
-        token = publish(ingest, cursed, good) + "," + publish(ingest, cursed, good, key=b"cursed")
-        assert len(all_rows(ingest, token, source="blessed")) == 2
-    (row,) = all_rows(ingest, code="not_processable")
+    with a_database_that_refuses(consuming, "cursed"):
+        token = publish(consuming, cursed, good) + "," + publish(consuming, cursed, good, key=b"cursed")
+        assert len(all_rows(consuming, token, source="blessed")) == 2
+    (row,) = all_rows(consuming, code="not_processable")
     assert (row["source"], bytes_of(row)) == ("key", cursed)
-    assert ingest.registry.get_sample_value("waypost_ingest_rejected_total", {"code": "not_storable"}) == 1
-    assert all_rows(ingest, source="cursed") == []
+    assert consuming.registry.get_sample_value("waypost_ingest_rejected_total", {"code": "not_storable"}) == 1
+    assert all_rows(consuming, source="cursed") == []
 
 
-def test_bytes_that_were_too_many_for_a_second_record_are_fetched_from_their_place(ingest: Ingest) -> None:
+def test_bytes_that_were_too_many_for_a_second_record_are_fetched_from_their_place(consuming: Ingest) -> None:
     value = b"\xff" * (MAX_RECORD_BYTES - 10)
-    with closing(ingest.bus.publisher()) as publisher:
+    with closing(consuming.bus.publisher()) as publisher:
         ((partition, offset),) = publisher.publish([Outgoing(topics.TOUCHPOINTS, b"big", value)]).result(10)
     place = {"topic": topics.TOUCHPOINTS, "partition": partition, "offset": offset}
     lost = {**place, "offset": offset + 1000}
@@ -255,23 +212,23 @@ def test_bytes_that_were_too_many_for_a_second_record_are_fetched_from_their_pla
                              "room": "journey", **at, **original(value)})
         for at in (place, lost)
     ]  # fmt: skip
-    rows = {row["offset"]: row for row in all_rows(ingest, publish(ingest, *records), source="big")}
+    rows = {row["offset"]: row for row in all_rows(consuming, publish(consuming, *records), source="big")}
     assert bytes_of(rows[offset]) == value
     gone = rows[offset + 1000]
     assert (gone["body"], gone["body_base64"], gone["size"]) == (None, None, len(value))
     assert gone["sha256"] == hashlib.sha256(value).hexdigest()
 
 
-def test_what_is_older_than_it_may_get_is_deleted_a_little_at_a_time(ingest: Ingest) -> None:
+def test_what_is_older_than_it_may_get_is_deleted_a_little_at_a_time(consuming: Ingest) -> None:
     def reject(n: int) -> bytes:
         return msgspec.json.encode({"source": "old", "code": "c", "message": "m", "pointer": "", "room": "journey",
                                     "rejected_at": format_time(NOW_US - 60 * DAY_US + n), **original(b"%d" % n)})  # fmt: skip
 
-    assert len(all_rows(ingest, publish(ingest, *map(reject, range(1_200))), source="old")) == 1_200
-    others = ingest.get("/v1/rejected")["total"] - 1_200
+    assert len(all_rows(consuming, publish(consuming, *map(reject, range(1_200))), source="old")) == 1_200
+    others = consuming.get("/v1/rejected")["total"] - 1_200
     log = Log("ingest", lambda: NOW_US)
-    database = ingest.room._database
+    database = consuming.room._database
     assert Upkeep(database, 60, lambda: NOW_US, log).expire() == 0
     assert Upkeep(database, 60, lambda: NOW_US + 1_100, log).expire() == 1_100
     assert Upkeep(database, 30, lambda: NOW_US, log).expire() == 100
-    assert ingest.get("/v1/rejected")["total"] == others
+    assert consuming.get("/v1/rejected")["total"] == others

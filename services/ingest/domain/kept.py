@@ -87,11 +87,11 @@ def read(value: bytes, at: Place) -> Kept:
     return Kept(
         id=_id(record.room, *origin, digest),
         at_us=at_us,
-        source=_text(record.source, MAX_NAME),
-        code=_text(record.code, MAX_NAME),
-        message=_text(record.message),
-        pointer=_text(record.pointer),
-        room=_text(record.room, MAX_NAME),
+        source=clean(record.source, MAX_NAME),
+        code=clean(record.code, MAX_NAME),
+        message=clean(record.message),
+        pointer=clean(record.pointer),
+        room=clean(record.room, MAX_NAME),
         topic=_name(record.topic),
         partition=record.partition,
         offset=record.offset,
@@ -111,10 +111,10 @@ def unreadable(value: bytes, key: bytes, at: Place, at_us: int, reason: Rejected
     return Kept(
         id=_id("ingest", *at, digest),
         at_us=at_us,
-        source=_text(key.decode(errors="replace"), MAX_NAME),
+        source=clean(key.decode(errors="replace"), MAX_NAME),
         code=reason.code,
-        message=_text(reason.message),
-        pointer=_text(reason.pointer),
+        message=clean(reason.message),
+        pointer=clean(reason.pointer),
         room="ingest",
         topic=REJECTED,
         partition=at.partition,
@@ -134,10 +134,10 @@ def _id(*parts: object) -> str:
     return str(UUID(bytes=digest[:16], version=5))
 
 
-def _text(text: str, length: int = MAX_TEXT) -> str:
-    """Short enough for an index, and without what a database can't hold."""
+def clean(text: str, length: int = MAX_TEXT) -> str:
+    """Short enough (names for an index), and without what a database can't hold."""
     return text[:length].replace("\0", "�").encode(errors="replace").decode()
 
 
 def _name(text: str | None) -> str | None:
-    return None if text is None else _text(text, MAX_NAME)
+    return None if text is None else clean(text, MAX_NAME)

@@ -52,5 +52,6 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("pointer", sa.Text(), nullable=True),
         sa.Column("mended", sa.Boolean(), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("rejected_id", "at_us"),
     )

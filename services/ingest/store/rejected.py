@@ -17,7 +17,7 @@ COLUMNS = (
 )
 _SELECT = ", ".join(COLUMNS)
 _REPLAYS = (
-    "SELECT rejected_id, at_us, status, code, message, pointer, mended "
+    "SELECT rejected_id, at_us, status, code, message, pointer, mended, decided_by "
     "FROM {k} CROSS JOIN replay WHERE rejected_id = k.id ORDER BY rejected_id, at_us"
 )
 
@@ -51,6 +51,7 @@ class Replay(NamedTuple):
     message: str | None
     pointer: str | None
     mended: bool
+    decided_by: str
 
 
 class Listed(NamedTuple):
@@ -93,9 +94,9 @@ class RejectedRecords:
     def replays(self, tx: Connection, ids: Sequence[str]) -> Mapping[str, Sequence[Replay]]:
         """The history of each of these, the oldest first."""
         found: dict[str, list[Replay]] = {}
-        for id, at_us, status, code, message, pointer, mended in self._database.execute(tx, _REPLAYS, None, **_ids(ids)):
-            replay = Replay(id, at_us, status, code, message, pointer, bool(mended))
-            found.setdefault(replay.rejected_id, []).append(replay)
+        for row in self._database.execute(tx, _REPLAYS, None, **_ids(ids)):
+            replay = Replay(*row)
+            found.setdefault(replay.rejected_id, []).append(replay._replace(mended=bool(replay.mended)))
         return found
 
     def note(self, tx: Connection, replays: Sequence[Replay]) -> None:

@@ -81,6 +81,10 @@ class Sources:
         """The source of a write key, from memory; None if there is none or it is revoked."""
         return self._known.get(hashed(key))
 
+    def is_trusted(self, name: str) -> bool:
+        """Whether a source that has a key is a trusted one."""
+        return any(source.is_trusted for source in self._known.values() if source.name == name)
+
     def refresh(self) -> None:
         """Read what the database holds now. Raises Unavailable; then what was known stays known."""
         self._create()

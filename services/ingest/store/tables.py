@@ -60,5 +60,6 @@ REPLAY = Table(
     Column("message", Text),
     Column("pointer", Text),
     Column("mended", Boolean, nullable=False),
+    Column("decided_by", Text, nullable=False),
 )
 """The history of replays: what became of each."""
