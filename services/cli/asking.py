@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -76,6 +79,17 @@ def show_person(url: str, token: str, identity: str, console: Console) -> None:
             *(_text(value) for value in (journey["touchpoints"], len(journey["orders"]), len(journey["cases"]))),
         )
     console.print(shown)
+
+
+def export_person(url: str, token: str, identity: str, out: Path | None) -> None:
+    """Into a file that only its owner may read, or to standard output."""
+    path = f"/v1/persons/{quote(identity, safe=':')}/export"
+    with _asking(url, token) as service:
+        if out is None:
+            service.download(path, sys.stdout.buffer)
+            return
+        with open(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            service.download(path, file)
 
 
 def check_rooms(url: str, token: str, everybody: bool, console: Console) -> bool:

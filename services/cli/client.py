@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -17,6 +17,7 @@ WAIT_S = 60.0
 """How long a call goes on trying while the service is away or busy."""
 ANSWER_S = 900.0
 """How long one answer may take: a check recounts everything that is stored."""
+CHUNK_BYTES = 64 * 1024
 _RETRIED = frozenset({429, 503, 504})
 
 
@@ -65,6 +66,18 @@ class Service:
 
     def post(self, path: str, body: object) -> Any:
         return self._call("POST", path, msgspec.json.encode(body), {"Content-Type": "application/json"})
+
+    def download(self, path: str, into: BinaryIO) -> int:
+        """Write the answer at `path` as it comes; returns its bytes. Not tried again."""
+        try:
+            self._connection.request("GET", self._prefix + path, None, self._headers)
+            with self._connection.getresponse() as response:
+                if response.status != 200:
+                    raise _refused(_decoded(response.read(), response.status, self.url), response.status)
+                return _copied(response, into)
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise Unavailable(f"no Waypost answers at {self.url} ({error}); start one with `waypost up`") from None
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path, None, {})
@@ -123,17 +136,28 @@ class Service:
         answer = _decoded(raw, status, self.url)
         if status in expected:
             return answer
-        problem = answer if isinstance(answer, dict) else {}
-        message = str(problem.get("message") or f"the service answered {status}")
+        refused = _refused(answer, status)
         if status in _RETRIED:
-            raise _TryAgain(message, float(after) if after.isdigit() else 0.0)
-        raise Rejected(str(problem.get("code") or f"http_{status}"), message)
+            raise _TryAgain(refused.message, float(after) if after.isdigit() else 0.0)
+        raise refused
 
 
 class _TryAgain(Exception):
     def __init__(self, reason: str, after_s: float) -> None:
         super().__init__(reason)
         self.reason, self.after_s = reason, after_s
+
+
+def _refused(answer: Any, status: int) -> Rejected:
+    problem = answer if isinstance(answer, dict) else {}
+    return Rejected(str(problem.get("code") or f"http_{status}"), str(problem.get("message") or f"the service answered {status}"))
+
+
+def _copied(response: http.client.HTTPResponse, into: BinaryIO) -> int:
+    size = 0
+    while chunk := response.read(CHUNK_BYTES):
+        size += into.write(chunk)
+    return size
 
 
 def _decoded(raw: bytes, status: int, url: str) -> Any:

@@ -147,6 +147,19 @@ def person(
 
 
 @app.command()
+def export(
+    id: Annotated[str, typer.Argument(help="NAMESPACE:VALUE, such as customer_id:c-42")],
+    out: Annotated[Path | None, typer.Option(help="file to write  [default: standard output]", show_default=False)] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Everything held on a person, as one JSON document."""
+    from services.cli.asking import export_person
+
+    export_person(url, token, id, out)
+
+
+@app.command()
 def link(
     first: Annotated[str, typer.Argument(help="NAMESPACE:VALUE")],
     second: Annotated[str, typer.Argument(help="NAMESPACE:VALUE")],

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from services.journey import asked
 from services.journey.desk import Desk
@@ -23,8 +23,8 @@ from services.journey.docs import (
 )
 from services.journey.domain.state import Key
 from services.journey.questions import Page
-from services.journey.store.evidence import Place
-from services.shared.http import After, Timeout, csv_answer, limit, params, wait_s, wants_csv
+from services.journey.store.places import Place
+from services.shared.http import After, Timeout, csv_answer, document_answer, limit, params, spooled, wait_s, wants_csv
 
 SAMPLE = 200
 """How many people a check looks at unless told."""
@@ -114,6 +114,20 @@ def _people(routes: APIRouter, desk: Desk) -> None:
         with desk.question() as questions:
             page = questions.identities(wanted, at_us, last[0] if last is not None else None, rows)
         return _page(request, "identities", page)
+
+    @routes.get(
+        PERSON + "/export",
+        summary="Everything held on a person, as one JSON document",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+    )
+    def export(request: Request, identity: Identity, at: At = None, after: After = None, timeout: Timeout = None) -> Response:
+        given = params(request, ("at",))
+        wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
+        _wait(desk, after, timeout)
+        with desk.question() as questions:
+            document = spooled(questions.export(wanted, at_us))
+        return document_answer(document, "person.json")
 
     @routes.get(PERSON, summary="A person, with every journey", response_model=PersonAnswer)
     def person(request: Request, identity: Identity, at: At = None, after: After = None, timeout: Timeout = None) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -12,7 +12,8 @@ from schemas.identity import is_customer
 from schemas.times import format_time
 from services.journey.domain.evidence import Interval, intervals
 from services.journey.store.commands import StoredCommand, StoredCommands
-from services.journey.store.evidence import Alias, Evidence, Place, SeenTogether
+from services.journey.store.evidence import Alias, Evidence, SeenTogether
+from services.journey.store.places import Place
 from services.journey.store.refolding import Derive
 from services.journey.store.resolving import Grounds, Resolving
 from services.shared.db import Database
@@ -36,8 +37,11 @@ class Showing:
         self._tx, self._resolving, self._derive = tx, resolving, derive
         self._evidence, self._commands = Evidence(database, tx), StoredCommands(database)
 
-    def evidence(self, identity: int, root: int, at_us: int, before: Place | None, limit: int) -> Pieces:
-        """What was ever said about an identity. Of a shared handle, only what was said of it and this root."""
+    def evidence(self, identity: int, root: int, at_us: int, before: Place | None, limit: int, *, own: bool = False) -> Pieces:
+        """What was ever said about an identity. Of a shared handle, only what was said of it and this root.
+
+        With `own` the sightings in touchpoints of other people are left out of the rows.
+        """
         grounds = self._resolving.grounds(identity, root)
         name = self._resolving.name(identity)
         commands = self._decisions(identity)
@@ -49,11 +53,16 @@ class Showing:
         page = found[:limit]
         spans = self._intervals(grounds, [one for one in page if isinstance(one, SeenTogether)], before)
         counting = _counting(commands)
-        rows = [self._row(one, name, grounds, spans, counting, at_us) for one in page]
+        shown = [one for one in page if not own or not isinstance(one, SeenTogether) or one.owner == root]
+        rows = [self._row(one, name, grounds, spans, counting, at_us) for one in shown]
         return Pieces(rows, _place(page[-1]) if len(found) > limit else None)
 
+    def commands(self, identities: Collection[int]) -> list[StoredCommand]:
+        """All commands that name any of these."""
+        return self._commands.naming(self._tx, identities)
+
     def _decisions(self, identity: int) -> list[StoredCommand]:
-        return [one for one in self._commands.naming(self._tx, [identity]) if one.action in ("link", "unlink")]
+        return [one for one in self.commands([identity]) if one.action in ("link", "unlink")]
 
     def _intervals(self, grounds: Grounds, seen: Sequence[SeenTogether], before: Place | None) -> Mapping[Place, Interval | None]:
         """When each sighting that decides is in effect: always, where the owner is the same at all times."""
@@ -79,7 +88,7 @@ class Showing:
                 others = [one for one in (piece.one, piece.other) if one is not None]
                 named = [other for other in map(self._resolving.name, others) if other != name]
                 always = Interval(None, None) if piece.id in counting else None
-                return _told(piece.action, piece.at_us, named, always, at_us) | {"command": _command(piece)}
+                return _told(piece.action, piece.at_us, named, always, at_us) | {"command": told_command(piece)}
             case Alias():
                 return self._alias(piece, name, counting, at_us)
         span = spans.get(piece.place)
@@ -97,7 +106,7 @@ class Showing:
         always = Interval(None, None) if any(one.id in counting for one in stored) else None
         row = _told("alias", alias.place.time_us, [other for other in pair if other != name], always, at_us)
         touchpoint = _touchpoint(derived.source, derived.id, derived.type)
-        return row | {"touchpoint": touchpoint, "command": _command(stored[0]) if stored else None}
+        return row | {"touchpoint": touchpoint, "command": told_command(stored[0]) if stored else None}
 
 
 def _counting(commands: Iterable[StoredCommand]) -> frozenset[str]:
@@ -129,7 +138,8 @@ def _touchpoint(source: str, id: str, type: str) -> dict[str, str]:
     return {"source": source, "id": id, "type": type}
 
 
-def _command(command: StoredCommand) -> dict[str, str | None]:
+def told_command(command: StoredCommand) -> dict[str, Any]:
+    """A command as answers show it."""
     at = format_time(command.at_us)
     return {"id": command.id, "action": command.action, "by": command.by, "at": at, "reason": command.reason}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -18,9 +18,10 @@ from services.journey.domain.derive import Derived
 from services.journey.domain.describe import Description, Journey, describe, journey_at
 from services.journey.domain.fold import FoldRules
 from services.journey.domain.state import Key
+from services.journey.export import Export
 from services.journey.grounds import Showing
-from services.journey.store.evidence import Place
 from services.journey.store.people import Person
+from services.journey.store.places import Place
 from services.journey.store.read import KnownJourney, Reading
 from services.journey.store.refolding import Derive, key_of
 from services.journey.store.resolving import Resolving
@@ -70,6 +71,11 @@ class Questions:
         listed = sorted((name for name in names if rank_key(name) > start), key=rank_key)
         rows = [self._identity(name, names[name], person.root, at_us) for name in listed[:limit]]
         return Page(rows, asked.cursor((listed[limit - 1],)) if len(listed) > limit else None)
+
+    def export(self, wanted: Wanted, at_us: int) -> Iterator[bytes]:
+        """Everything that is held on a person, as one JSON document in parts."""
+        person = self._person(wanted, at_us)
+        return Export(self._reading, self._resolving, self._showing, self._derive, self._now_us).parts(person, at_us)
 
     def evidence(self, wanted: Wanted, of: Wanted, at_us: int, before: Place | None, limit: int) -> Page:
         """All that was ever said about one identity, with regard to a person; the newest first."""

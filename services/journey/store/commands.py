@@ -28,6 +28,10 @@ class StoredCommand(NamedTuple):
     at_us: int
     reason: str | None
 
+    @property
+    def identities(self) -> list[int]:
+        return [self.one] if self.other is None else [self.one, self.other]
+
 
 class StoredCommands:
     """Reads and writes in the caller's transaction."""

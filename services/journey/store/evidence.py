@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from services.journey.store.places import BEFORE, COLUMNS, FROM, NEWEST_FIRST, Place, given
 from services.shared.db import Database, Keys
-
-_PLACE = ("time_us", "original_us", "case_rank", "source", "id", "anchor_id")
-_COLUMNS = ", ".join(f"p.{column}" for column in _PLACE)
-_ORDER = ", ".join(f"p.{column} DESC" for column in _PLACE)
-_PARAMETERS = "(:time_us, :original_us, :case_rank, CAST(:source AS text), CAST(:id AS text), :anchor_id)"
-_BEFORE = f"p.time_us <= :time_us AND ({_COLUMNS}) < {_PARAMETERS}"
-_FROM = f"p.time_us >= :time_us AND ({_COLUMNS}) >= {_PARAMETERS}"
-
-
-class Place(NamedTuple):
-    """The place of a piece of evidence in the total order; a command's has no source and no anchor."""
-
-    time_us: int
-    original_us: int
-    case_rank: int
-    source: str
-    id: str
-    anchor: int
 
 
 class SeenTogether(NamedTuple):
@@ -33,6 +16,7 @@ class SeenTogether(NamedTuple):
 
     place: Place
     set_id: int
+    owner: int
     body: bytes
 
 
@@ -52,22 +36,22 @@ class Evidence:
 
     def sightings(self, sets: Collection[int], before: Place | None, limit: int) -> list[SeenTogether]:
         """The newest touchpoints of these sets, before a place."""
-        condition = f"AND {_BEFORE} " if before is not None else ""
+        condition = f"AND {BEFORE} " if before is not None else ""
         rows = self._db.execute(
             self._tx,
-            f"SELECT {_COLUMNS}, p.set_id, p.body FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) {condition}"
-            f"ORDER BY {_ORDER} LIMIT :limit",
-            {"limit": limit, **_given(before)},
+            f"SELECT {COLUMNS}, p.set_id, p.owner_id, p.body FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) {condition}"
+            f"ORDER BY {NEWEST_FIRST} LIMIT :limit",
+            {"limit": limit, **given(before)},
             k=_ids(sets),
         )
-        return [SeenTogether(Place(*row[:6]), row[6], bytes(row[7])) for row in rows]
+        return [SeenTogether(Place(*row[:6]), row[6], row[7], bytes(row[8])) for row in rows]
 
     def next_newer_us(self, sets: Collection[int], place: Place) -> int | None:
         """The time of the first touchpoint of these sets at or after a place."""
         rows = self._db.execute(
             self._tx,
-            f"SELECT min(p.time_us) FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND {_FROM}",
-            _given(place),
+            f"SELECT min(p.time_us) FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND {FROM}",
+            given(place),
             k=_ids(sets),
         )
         return None if rows[0][0] is None else int(rows[0][0])
@@ -76,29 +60,25 @@ class Evidence:
         """Whether these sets have a touchpoint before a place."""
         rows = self._db.execute(
             self._tx,
-            f"SELECT 1 FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND {_BEFORE} LIMIT 1",
-            _given(place),
+            f"SELECT 1 FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND {BEFORE} LIMIT 1",
+            given(place),
             k=_ids(sets),
         )
         return bool(rows)
 
     def aliases(self, customer: int, name: str, before: Place | None, limit: int) -> list[Alias]:
         """The newest aliases that say that a customer is another one, or that another is this one."""
-        condition = f" AND {_BEFORE}" if before is not None else ""
+        condition = f" AND {BEFORE}" if before is not None else ""
         join = "JOIN touchpoint p ON p.source = m.source AND p.id = m.id AND p.anchor_id = m.anchor_id"
         rows = self._db.execute(
             self._tx,
-            f"SELECT {_COLUMNS}, m.name, p.body FROM mention m {join} "
+            f"SELECT {COLUMNS}, m.name, p.body FROM mention m {join} "
             f"WHERE m.kind = 'alias' AND m.anchor_id = :customer{condition} "
-            f"UNION SELECT {_COLUMNS}, m.name, p.body FROM mention m {join} WHERE m.kind = 'alias' AND m.name = :name{condition} "
-            f"ORDER BY {', '.join(f'{index + 1} DESC' for index in range(len(_PLACE)))} LIMIT :limit",
-            {"customer": customer, "name": name, "limit": limit, **_given(before)},
+            f"UNION SELECT {COLUMNS}, m.name, p.body FROM mention m {join} WHERE m.kind = 'alias' AND m.name = :name{condition} "
+            f"ORDER BY {', '.join(f'{index + 1} DESC' for index in range(len(Place._fields)))} LIMIT :limit",
+            {"customer": customer, "name": name, "limit": limit, **given(before)},
         )
         return [Alias(Place(*row[:6]), row[6], bytes(row[7])) for row in rows]
-
-
-def _given(place: Place | None) -> Mapping[str, object]:
-    return dict(zip(_PLACE, place, strict=True)) if place is not None else {}
 
 
 def _ids(ids: Collection[int]) -> Keys:

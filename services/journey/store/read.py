@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,12 +11,12 @@ from sqlalchemy import Connection, Row
 from schemas.facts import CaseFact, Fact
 from services.journey.domain.state import Key
 from services.journey.store.people import Month, People, Person
+from services.journey.store.places import AFTER, BEFORE, COLUMNS, NEWEST_FIRST, Place, given
 from services.journey.store.touchpoints import Span, Touchpoints, precedence
 from services.shared.db import Database, Keys
 
 _month_facts = msgspec.json.Decoder(dict[str, Fact])
 _case_fact = msgspec.json.Decoder(CaseFact)
-_PLACE = ("time_us", "original_us", "case_rank", "source", "id", "anchor_id")
 BEFORE_ALL = -1
 """Below every anchor: a place with it lies before all copies of its touchpoint."""
 _JOURNEY = (
@@ -56,6 +56,23 @@ class KnownJourney(NamedTuple):
     gone: bool
 
 
+class StoredBody(NamedTuple):
+    """A stored touchpoint, as it travelled."""
+
+    place: Place
+    body: bytes
+
+
+class Mention(NamedTuple):
+    """A touchpoint that names somebody who is not its person; `kind` says as what (`domain.mentions`)."""
+
+    kind: str
+    name: str
+    time_us: int
+    source: str
+    id: str
+
+
 class Reading:
     """One snapshot's answers."""
 
@@ -77,6 +94,12 @@ class Reading:
     def months(self, root: int) -> list[Month]:
         return self._people.months_of(self._tx, [root]).get(root, [])
 
+    def each_month(self, root: int) -> Iterator[Month]:
+        """The same one by one, so that not all are in memory."""
+        rows = self._db.execute(self._tx, "SELECT month FROM month WHERE root_id = :root ORDER BY month", {"root": root})
+        for (month,) in rows:
+            yield from self._people.months(self._tx, [(root, month)]).values()
+
     def facts(self, root: int) -> list[Fact]:
         """All facts of a person."""
         return [fact for month in self.months(root) for fact in facts_of(month).values()]
@@ -86,7 +109,7 @@ class Reading:
     def newest(self, root: int, before: Key | None, limit: int) -> list[tuple[Key, bytes]]:
         """A person's newest touchpoints, the newest first, one copy of each; those before a place in the order."""
         found: list[tuple[Key, bytes]] = []
-        place = (*before, BEFORE_ALL) if before is not None else None
+        place = Place(*before, BEFORE_ALL) if before is not None else None
         while len(found) < limit:
             rows = self._newest_rows(root, place, limit - len(found))
             if not rows:
@@ -97,8 +120,30 @@ class Reading:
                 body = bytes(row[8])
                 if not row[6] or counting[row[3], row[4]] == precedence(row[7], body):
                     found.append((Key(*row[:5]), body))
-            place = tuple(rows[-1][:6])
+            place = Place(*rows[-1][:6])
         return found
+
+    def oldest(self, root: int, after: Place | None, limit: int) -> list[StoredBody]:
+        """A person's touchpoints, all copies, the oldest first; those after a place in the order."""
+        condition = f"AND {AFTER} " if after is not None else ""
+        rows = self._db.execute(
+            self._tx,
+            f"SELECT {COLUMNS}, p.body FROM touchpoint p WHERE p.owner_id = :root {condition}ORDER BY {COLUMNS} LIMIT :limit",
+            {"root": root, "limit": limit, **given(after)},
+        )
+        return [StoredBody(Place(*row[:6]), bytes(row[6])) for row in rows]
+
+    def mentions(self, names: Collection[str], root: int) -> list[Mention]:
+        """Where touchpoints of other people than this one mention these identities."""
+        rows = self._db.execute(
+            self._tx,
+            "SELECT m.kind, m.name, p.time_us, m.source, m.id FROM {k} JOIN mention m ON m.name = k.name "
+            "JOIN touchpoint p ON p.source = m.source AND p.id = m.id AND p.anchor_id = m.anchor_id "
+            "WHERE p.owner_id <> :root ORDER BY p.time_us, m.source, m.id",
+            {"root": root},
+            k=Keys({"name": "text"}, [(name,) for name in names]),
+        )
+        return [Mention(*row) for row in rows]
 
     def of_owner(self, root: int, from_us: int, to_us: int) -> list[bytes]:
         """The bodies of a person's touchpoints from one time up to but not including another, in no order."""
@@ -109,22 +154,13 @@ class Reading:
         copies = sorted(self._touchpoints.copies(self._tx, [(source, id)]), key=lambda kept: kept.received_us)
         return [(kept.owner, kept.time_us) for kept in copies]
 
-    def _newest_rows(self, root: int, before: tuple[object, ...] | None, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
-        parameters: dict[str, object] = {"root": root, "limit": limit}
-        condition = ""
-        if before is not None:
-            condition = (
-                "AND p.time_us <= :time_us AND (p.time_us, p.original_us, p.case_rank, p.source, p.id, p.anchor_id) < "
-                "(:time_us, :original_us, :case_rank, CAST(:source AS text), CAST(:id AS text), :anchor_id) "
-            )
-            parameters.update(zip(_PLACE, before, strict=True))
-        columns = ", ".join(f"p.{column}" for column in _PLACE)
-        order = ", ".join(f"p.{column} DESC" for column in _PLACE)
+    def _newest_rows(self, root: int, before: Place | None, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
+        condition = f"AND {BEFORE} " if before is not None else ""
         return self._db.execute(
             self._tx,
-            f"SELECT {columns}, p.has_copies, p.received_us, p.body FROM touchpoint p WHERE p.owner_id = :root {condition}"
-            f"ORDER BY {order} LIMIT :limit",
-            parameters,
+            f"SELECT {COLUMNS}, p.has_copies, p.received_us, p.body FROM touchpoint p WHERE p.owner_id = :root {condition}"
+            f"ORDER BY {NEWEST_FIRST} LIMIT :limit",
+            {"root": root, "limit": limit, **given(before)},
         )
 
     def _counting(self, root: int, ids: set[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:

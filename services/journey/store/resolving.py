@@ -42,6 +42,10 @@ class Resolving:
         self._know([identity])
         return self._view.identities[identity].name
 
+    def names(self, identities: Sequence[int]) -> list[str]:
+        self._know(identities)
+        return [self._view.identities[one].name for one in identities]
+
     def root(self, identity: int, time_us: int) -> int:
         """Who owns an identity at a time."""
         self._learn([identity])

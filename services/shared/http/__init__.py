@@ -5,6 +5,7 @@
     Access, Guard                         guard.py      who may call what: Host, JSON only, read and admin tokens
     Check                                 health.py     /health/live, /health/ready, /metrics
     wants_csv, csv_answer                 table.py      the same rows as CSV
+    spooled, document_answer              spooling.py   an answer that is too large for memory
     params, limit, wait_s, …              asking.py     what questions have in common
 
 A room offers `router(…) -> APIRouter` and a list of `Check`s; `create_app` puts those of one or several rooms on one port.
@@ -15,6 +16,7 @@ from services.shared.http.asking import After, Timeout, limit, not_yet, params, 
 from services.shared.http.guard import Access, Guard
 from services.shared.http.health import Check
 from services.shared.http.problems import Problem, problem
+from services.shared.http.spooling import document_answer, spooled
 from services.shared.http.table import csv_answer, wants_csv
 
 __all__ = [
@@ -26,10 +28,12 @@ __all__ = [
     "Timeout",
     "create_app",
     "csv_answer",
+    "document_answer",
     "limit",
     "not_yet",
     "params",
     "problem",
+    "spooled",
     "wait_s",
     "wants_csv",
 ]
