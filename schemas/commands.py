@@ -27,13 +27,15 @@ class Command(Struct, omit_defaults=True, kw_only=True, frozen=True):
 class Done(Struct, omit_defaults=True, kw_only=True, frozen=True):
     """A room has carried out a command: what it removed, by the name of the store (`rejected_records`, …), and when (RFC 3339, UTC).
 
-    The effect is durable. It may be said several times; the newest counts, and later ones may have removed more: what comes late.
+    The effect is durable. It may be said several times; of one `part` the newest counts, and later ones may have removed more: what
+    comes late. A room that does it record by record says so for each: parts are added up.
     """
 
     command: str
     room: Literal["ingest", "journey", "metrics"]
     at: str
     removed: dict[str, int] = {}
+    part: str = ""
 
 
 def alias_command_id(source: str, alias_id: str, pair: Sequence[str]) -> str:

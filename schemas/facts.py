@@ -260,7 +260,8 @@ class PersonMonth(Struct, omit_defaults=True, kw_only=True, frozen=True):
     """The facts of one person in one calendar month: the whole of them, whenever any changed.
 
     A record with a `version` not above the one already taken is old and is ignored. `gone` takes everything of this
-    (person, month) away. `identified` is false for a person known by an order or a case only.
+    (person, month) away; with `erasure` it does so for the command of that id, which metrics then answers on `commands.done`.
+    `identified` is false for a person known by an order or a case only. Once metrics has passed a gone month, its null follows.
     """
 
     person_id: str
@@ -268,6 +269,7 @@ class PersonMonth(Struct, omit_defaults=True, kw_only=True, frozen=True):
     version: int
     facts: list[Fact] = []
     gone: bool = False
+    erasure: str | None = None
     identified: bool = True
 
 

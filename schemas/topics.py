@@ -9,4 +9,7 @@ COMMANDS = "commands"
 DONE = "commands.done"
 """Key: id of a command. Value: `schemas.commands.Done` as JSON."""
 JOURNEYS = "journeys"
-"""Compacted. Key: `person_id/YYYY-MM`, or `watermark`. Value: `schemas.facts.PersonMonth` or `schemas.facts.Watermark` as JSON."""
+"""Compacted. Key: `person_id/YYYY-MM`, or `watermark`. Value: `schemas.facts.PersonMonth` or `schemas.facts.Watermark` as JSON; null once
+nothing is left of a month and METRICS has passed that."""
+METRICS = "metrics"
+"""The group that reads JOURNEYS: how far it reports to have come decides when nulls may follow."""

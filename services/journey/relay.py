@@ -1,5 +1,7 @@
 """Publishes what changed, after the commit: months of people, then the input position up to which everything is published.
 
+A month of which nothing is left is published as gone, and as a null once metrics has passed that (`store/departing`).
+
 The work list is the table `unpublished`; a month leaves it when the bus holds it in the version listed, so that a crash between
 the two only repeats. One relay serves a partition of `journeys` at a time: the process that holds the partition of the same
 number of `touchpoints`, under a fence of that name.
@@ -8,6 +10,7 @@ number of `touchpoints`, under a fence of that name.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
@@ -16,9 +19,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from schemas.calendar import month_text
-from schemas.facts import WATERMARK_KEY, Watermark, month_key
-from schemas.topics import JOURNEYS
+from schemas.facts import WATERMARK_KEY, PersonMonth, Watermark, month_key
+from schemas.topics import JOURNEYS, METRICS
 from services.journey.monitoring import Monitoring
+from services.journey.store.departing import GoneMonth, GoneMonths
 from services.journey.store.relaying import Unpublished, UnpublishedMonths
 from services.shared.bus import MAX_RECORD_BYTES, Bus, Outgoing, Position, Publisher
 from services.shared.db import Database
@@ -28,6 +32,8 @@ from services.shared.waiting import Waiting
 
 PUBLISH_TIMEOUT_S = 30.0
 BATCH = 2000
+REPORTED_S = 0.5
+"""How often the bus is asked, at most, how far metrics has come."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 5.0
 Positions = Mapping[tuple[str, int], int]
 
@@ -37,6 +43,8 @@ class _Pass(NamedTuple):
 
     positions: Positions
     months: list[Unpublished]
+    gone: list[GoneMonth]
+    passed: list[GoneMonth]
     is_all: bool
 
 
@@ -55,7 +63,8 @@ class Relay:
         recheck_s: float,
     ) -> None:
         self._bus, self._database, self._serves, self._positions = bus, database, serves, positions
-        self._unpublished = UnpublishedMonths(database)
+        self._unpublished, self._gone = UnpublishedMonths(database), GoneMonths(database)
+        self._asked_s = -REPORTED_S
         self._committed, self._monitoring, self._log, self._recheck_s = committed, monitoring, log, recheck_s
         self._publishers: dict[int, Publisher] = {}
         self._watermarks: dict[int, Positions] = {}
@@ -123,32 +132,69 @@ class Relay:
 
     def _pass(self) -> bool:
         """Publish one batch, and with it the watermark if that is all there is; whether there may be more."""
-        positions, months, is_all = self._look()
+        positions, months, gone, passed, is_all = self._look()
         outgoing: dict[int, list[Outgoing]] = {partition: [] for partition in self._publishers}
+        leaving: dict[int, dict[int, GoneMonth]] = {partition: {} for partition in self._publishers}
+        for left in (*gone, *(_gone(month) for month in months if is_gone(month))):
+            leaving[left.partition][len(outgoing[left.partition])] = left
+            outgoing[left.partition].append(_outgoing_gone(left))
         for month in months:
-            outgoing[month.partition].append(self._outgoing(month))
+            if not is_gone(month):
+                outgoing[month.partition].append(self._outgoing(month))
+        for left in passed:
+            outgoing[left.partition].append(
+                Outgoing(JOURNEYS, month_key(left.person_id, month_text(left.month)), None, left.partition)
+            )
         if is_all:
             mark = watermark(positions)
             for partition in self._publishers:
                 if self._watermarks.get(partition) != positions:
                     outgoing[partition].append(Outgoing(JOURNEYS, WATERMARK_KEY, mark, partition))
-        sent = [self._publishers[partition].publish(records) for partition, records in outgoing.items() if records]
-        for future in sent:
-            _wait(future)
+        sent = {partition: self._publishers[partition].publish(records) for partition, records in outgoing.items() if records}
+        places = {partition: _wait(future) for partition, future in sent.items()}
         if is_all:
             self._watermarks = dict.fromkeys(self._publishers, positions)
-        if months:
-            with self._database.transaction() as tx:
-                self._unpublished.done(tx, months)
-        self._monitoring.published.inc(len(months))
+        left_at = [
+            left._replace(place=places[partition][index].offset)
+            for partition, of in leaving.items()
+            for index, left in of.items()
+        ]
+        self._note(months, left_at, passed)
+        self._monitoring.published.inc(len(months) + len(gone))
         self._monitoring.backlog.set(0 if is_all else self._count())
         return not is_all
 
+    def _note(self, months: list[Unpublished], left: list[GoneMonth], passed: list[GoneMonth]) -> None:
+        """What was published is so no more to be."""
+        if not (months or left or passed):
+            return
+        with self._database.transaction() as tx:
+            self._unpublished.done(tx, months)
+            if alive := [(one.partition, one.person_id, one.month, one.version) for one in months if not is_gone(one)]:
+                self._gone.came_back(tx, alive)
+            self._gone.put(tx, left)
+            self._gone.forget(tx, passed)
+
     def _look(self) -> _Pass:
+        is_due = time.monotonic() >= self._asked_s + REPORTED_S
         with self._database.snapshot() as tx:
             positions = self._positions(tx)
             months = self._unpublished.read(tx, self._publishers.keys(), BATCH)
-        return _Pass(positions, months, len(months) < BATCH)
+            gone = self._gone.unpublished(tx, self._publishers.keys(), BATCH)
+            waiting = self._gone.waiting(tx, self._publishers.keys(), BATCH) if is_due else []
+        passed = self._passed(waiting, months) if waiting else []
+        return _Pass(positions, months, gone, passed, len(months) < BATCH and len(gone) < BATCH)
+
+    def _passed(self, waiting: list[GoneMonth], months: list[Unpublished]) -> list[GoneMonth]:
+        """Those that metrics has read as gone, but for those that have come back."""
+        self._asked_s = time.monotonic()
+        reported = self._bus.reported(METRICS, JOURNEYS)
+        changing = {(month.partition, month.person_id, month.month) for month in months}
+        return [
+            left
+            for left in waiting
+            if left.place is not None and left.place < reported.get(left.partition, 0) and left[:3] not in changing
+        ]
 
     def _count(self) -> int:
         with self._database.snapshot() as tx:
@@ -184,9 +230,24 @@ def record(month: Unpublished) -> bytes:
     return head + b',"facts":[' + b",".join(facts.values()) + b"]}"
 
 
-def _wait(future: Future[list[Position]]) -> None:
+def is_gone(month: Unpublished) -> bool:
+    """Whether nothing is left of a month."""
+    return not month.facts or month.facts == b"{}"
+
+
+def _gone(month: Unpublished) -> GoneMonth:
+    return GoneMonth(month.partition, month.person_id, month.month, month.version)
+
+
+def _outgoing_gone(left: GoneMonth) -> Outgoing:
+    month = month_text(left.month)
+    gone = PersonMonth(person_id=left.person_id, month=month, version=left.version, gone=True, erasure=left.erasure)
+    return Outgoing(JOURNEYS, month_key(left.person_id, month), msgspec.json.encode(gone), left.partition)
+
+
+def _wait(future: Future[list[Position]]) -> list[Position]:
     try:
-        future.result(PUBLISH_TIMEOUT_S)
+        return future.result(PUBLISH_TIMEOUT_S)
     except TimeoutError:
         raise Unavailable("the bus does not acknowledge what the relay publishes") from None
     except Rejected as error:

@@ -8,22 +8,25 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from schemas.calendar import Calendar
+from schemas.commands import Done
 from schemas.facts import WATERMARK_KEY
-from schemas.topics import JOURNEYS
+from schemas.times import format_time
+from schemas.topics import JOURNEYS, METRICS
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import generations, watermarks
-from services.metrics.store.taking import Taking
+from services.metrics.store.taking import Erased, Taking
 from services.shared.bus import Bus, Record
 from services.shared.clock import Clock
 from services.shared.consume import ConsumeLoop
 from services.shared.db import Database
+from services.shared.done import Saying
 from services.shared.errors import Misplaced, Rejected, Unavailable
 from services.shared.log import Log
 from services.shared.positions import Positions
 from services.shared.rejects import Rejects
 from services.shared.waiting import Waiting
 
-GROUP = "metrics"
+GROUP = METRICS
 
 
 class Consumer:
@@ -36,7 +39,7 @@ class Consumer:
         self._taking = Taking(database, calendar)
         self._hash = generations.generation_hash(calendar.time_zone)
         self._positions = Positions(database, generations.MEND)
-        self._rejects = Rejects(bus, GROUP, clock)
+        self._rejects, self._saying = Rejects(bus, GROUP, clock), Saying(bus)
         self._loop = ConsumeLoop(bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self._reject, waiting.notify, log)
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))
@@ -47,6 +50,7 @@ class Consumer:
     def stop(self) -> None:
         self._loop.stop()
         self._rejects.close()
+        self._saying.close()
 
     def well(self) -> None:
         """Raises Misplaced for partitions that can't go on, Unavailable for trouble that may pass."""
@@ -72,12 +76,18 @@ class Consumer:
         started_s = time.perf_counter()
         generation = generations.held_generation(self._database, tx, self._hash)
         months = [record for record in records if record.key != WATERMARK_KEY]
-        self._taking.take(tx, generation.number, months)
+        erased = self._taking.take(tx, generation.number, months)
         watermarks.put(self._database, tx, [record for record in records if record.key == WATERMARK_KEY])
+        self._saying.say([self._done(one) for one in erased])
         self._monitoring.records.inc(len(records))
         self._monitoring.batch_seconds.observe(time.perf_counter() - started_s)
         oldest_ms = min(record.timestamp_ms for record in records)
         self._monitoring.freshness_seconds.observe(max(0.0, self._clock() / 1e6 - oldest_ms / 1e3))
+
+    def _done(self, erased: Erased) -> Done:
+        part = f"{JOURNEYS}/{erased.partition}/{erased.offset}"
+        removed = {"months": 1, "facts": erased.facts}
+        return Done(command=erased.erasure, room="metrics", at=format_time(self._clock()), removed=removed, part=part)
 
     def _reject(self, record: Record, error: Rejected) -> None:
         self._rejects.keep(record, error)

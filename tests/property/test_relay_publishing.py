@@ -19,10 +19,11 @@ from sqlalchemy import Connection
 
 from schemas.calendar import month_text
 from schemas.facts import WATERMARK_KEY, PersonMonth, Watermark, month_key
-from schemas.topics import JOURNEYS, TOUCHPOINTS
+from schemas.topics import JOURNEYS, METRICS, TOUCHPOINTS
 from services.journey import relay as relaying
 from services.journey.monitoring import Monitoring
 from services.journey.relay import Relay
+from services.journey.store.departing import GoneMonths
 from services.journey.store.people import unpack
 from services.shared.bus import Record, TopicInfo, TopicSpec, partition_of
 from services.shared.bus.embedded import EmbeddedBus
@@ -76,12 +77,21 @@ class Installation:
         self.bus.delete(JOURNEYS)
         self.bus.create([TopicSpec(JOURNEYS, PARTITIONS)])
         self.relays = [self._relay(number) for number in range(2)]
+        self.metrics = self.bus.consumer(METRICS, [JOURNEYS])
+        self.metrics.poll(0)
+        self.reported = dict.fromkeys(range(PARTITIONS), 0)
         self.changed: dict[int, dict[bytes, int]] = {}
         self.taken = 0
         with self.store.database.transaction() as tx:
             self.positions.start(tx, INPUT, 0)
 
+    def report(self) -> None:
+        """Metrics has read all there is."""
+        self.reported = dict(self.bus.end_offsets(JOURNEYS))
+        self.metrics.report({(JOURNEYS, partition): offset for partition, offset in self.reported.items()})
+
     def end(self) -> None:
+        self.metrics.close()
         for relay in self.relays:
             relay._hold(frozenset())
 
@@ -150,6 +160,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     bus.create([TopicSpec(JOURNEYS, PARTITIONS)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(relaying, "BATCH", 2)
+        patch.setattr(relaying, "REPORTED_S", 0.0)
         yield Installation(f"sqlite+pysqlite:///{folder / 'journey.sqlite'}", bus)
     bus.close()
 
@@ -160,6 +171,7 @@ happenings = st.one_of(
     st.tuples(st.just("take"), batches),
     st.tuples(st.just("relay"), whom),
     st.tuples(st.just("die"), whom),
+    st.tuples(st.just("metrics reports")),
     st.tuples(st.just("take while it looks"), whom, batches),
     st.tuples(st.just("overtaken while it looks"), whom, batches),
 )
@@ -171,6 +183,8 @@ def happen(installation: Installation, what: str, *details: Any) -> None:
             installation.take(batch)
         case "relay", number:
             installation.relay(number)
+        case "metrics reports", *_:
+            installation.report()
         case "die", number:
             installation.die(number)
         case "take while it looks", number, batch:
@@ -190,7 +204,7 @@ def check_versions(records: dict[int, list[Record]]) -> None:
     for theirs in records.values():
         versions: defaultdict[bytes, list[int]] = defaultdict(list)
         for record in theirs:
-            if record.key != WATERMARK_KEY:
+            if record.key != WATERMARK_KEY and record.value is not None:
                 versions[record.key].append(decoded(record).version)
         for of_key in versions.values():
             assert of_key == sorted(of_key)
@@ -202,7 +216,8 @@ def check_watermarks(installation: Installation, records: dict[int, list[Record]
         promised = 0
         for record in theirs:
             if record.key != WATERMARK_KEY:
-                newest[record.key] = decoded(record).version
+                if record.value is not None:
+                    newest[record.key] = decoded(record).version
                 continue
             assert record.value is not None
             position = msgspec.json.decode(record.value, type=Watermark).watermark[TOUCHPOINTS]["0"]
@@ -217,11 +232,30 @@ def check_watermarks(installation: Installation, records: dict[int, list[Record]
 
 def check_newest(installation: Installation, records: dict[int, list[Record]]) -> None:
     stored = installation.months()
-    newest = {record.key: decoded(record) for theirs in records.values() for record in theirs if record.key != WATERMARK_KEY}
+    last = {record.key: record for theirs in records.values() for record in theirs if record.key != WATERMARK_KEY}
+    newest = {key: decoded(record) for key, record in last.items() if record.value is not None}
     assert {key for key, month in newest.items() if not month.gone} == {key for key, (_, facts) in stored.items() if facts}
     for key, month in newest.items():
         assert month.gone or month.facts == stored[key][1]
         assert key == month_key(month.person_id, month.month)
+
+
+def check_nulls(installation: Installation, records: dict[int, list[Record]]) -> None:
+    """A null says what was said before, and metrics had come to that; nothing that waits for its null has had it."""
+    for partition, theirs in records.items():
+        before: dict[bytes, Record] = {}
+        for record in theirs:
+            if record.value is None:
+                gone = before[record.key]
+                assert gone.value is None or (decoded(gone).gone and gone.offset < installation.reported[partition])
+            before[record.key] = record
+    with installation.store.database.snapshot() as tx:
+        waiting = GoneMonths(installation.store.database).waiting(tx, ALL, 1000)
+    last = {record.key: record for theirs in records.values() for record in theirs}
+    gone_keys = {
+        key for key, record in last.items() if key != WATERMARK_KEY and record.value is not None and decoded(record).gone
+    }
+    assert {month_key(left.person_id, month_text(left.month)) for left in waiting} == gone_keys
 
 
 def decoded(record: Record) -> PersonMonth:
@@ -237,6 +271,10 @@ def test_what_is_published_is_what_is_stored(installation: Installation, happene
         happen(installation, what, *details)
     installation.take_over(0)
     records = installation.records()
+    check_nulls(installation, records)
+    installation.report()
+    installation.take_over(1)
+    check_nulls(installation, installation.records())
     installation.end()
     check_versions(records)
     check_watermarks(installation, records)

@@ -129,6 +129,50 @@ UNPUBLISHED = Table(
 )
 """The relay's work list: months whose newest version is not on the topic `journeys` yet. A month without a row in `month` is gone."""
 
+GONE_MONTH = Table(
+    "gone_month",
+    METADATA,
+    Column("partition", Integer, nullable=False),
+    Column("person_id", _Text, nullable=False),
+    Column("month", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("erasure", _Text),
+    Column("place", BigInteger),
+    PrimaryKeyConstraint("partition", "person_id", "month"),
+    Index("gone_month_erasure", "erasure"),
+    sqlite_with_rowid=False,
+)
+"""Months of which nothing is left, until the bus has their nulls. `place`: the offset at which it was published as gone (none: it was
+not yet); `erasure`: the command that says so, if one does."""
+
+ERASURE = Table(
+    "erasure",
+    METADATA,
+    Column("id", _Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("applied_us", BigInteger, nullable=False),
+    Column("removed", _Text, nullable=False),
+    Column("months", Integer, nullable=False),
+    Column("nulls", Integer, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("mentioned", Integer, nullable=False),
+)
+"""Erasures that were carried out, and what became of them; nothing tells whom. `removed`: rows by table, as JSON; `months`: how many were to
+be published as gone, `nulls`: of how many the null is on the bus; `refused`: touchpoints that came later and were refused; `mentioned`: how many
+touchpoints of others name the person."""
+
+DONE = Table(
+    "done",
+    METADATA,
+    Column("command", _Text, nullable=False),
+    Column("room", _Text, nullable=False),
+    Column("part", _Text, nullable=False),
+    Column("removed", _Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("command", "room", "part"),
+)
+"""What other rooms did for erasures, by the topic `commands.done`; `removed` as JSON."""
+
 JOURNEY = Table(
     "journey",
     METADATA,

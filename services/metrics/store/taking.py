@@ -59,7 +59,17 @@ class _Published(msgspec.Struct, kw_only=True):
     version: int
     facts: list[msgspec.Raw] = []
     gone: bool = False
+    erasure: str | None = None
     identified: bool = True
+
+
+class Erased(NamedTuple):
+    """A record of a month that an erasure took away: its place, and how many facts went with it."""
+
+    erasure: str
+    partition: int
+    offset: int
+    facts: int
 
 
 @dataclass
@@ -82,25 +92,30 @@ class Taking:
         self._database, self._calendar = database, calendar
         self._summing = Summing(database)
 
-    def take(self, tx: Connection, generation: int, records: Sequence[Record]) -> None:
+    def take(self, tx: Connection, generation: int, records: Sequence[Record]) -> list[Erased]:
         """Bring facts and rollups up to these records of person-months, of which those of one partition are in order.
 
-        Raises Rejected for a record that is none.
+        Returns what went with erasures. Raises Rejected for a record that is none.
         """
         published = [(_key_of(record), _read(record)) for record in records]
         before = self._stored(tx, {key for key, _ in published})
         after: dict[MonthKey, _Month] = {}
-        for key, month in published:
+        erased = []
+        for record, (key, month) in zip(records, published, strict=True):
             known = after.get(key, before.get(key))
             after[key] = _next(known, month)
+            if month is not None and month.erasure is not None:
+                facts = len(known.facts) - len(after[key].facts) if known is not None else 0
+                erased.append(Erased(month.erasure, record.partition, record.offset, facts))
         changed = {key: month for key, month in after.items() if month != before.get(key)}
         if not changed:
-            return
+            return erased
         self._write(tx, before, changed)
         differences = list(_differences(before, changed))
         changes.note(self._database, tx, differences)
         for partition, sums in changes.summed(differences, self._calendar).items():
             self._summing.add(tx, generation, partition, sums)
+        return erased
 
     def _stored(self, tx: Connection, keys: Iterable[MonthKey]) -> dict[MonthKey, _Month]:
         table = Keys(_MONTH_TYPES, sorted(keys))
