@@ -12,6 +12,7 @@ from benchmarks.workload import records
 from schemas import vocabulary
 from services.journey.consumer import BATCH, derivation
 from services.journey.main import fold_rules, writer_of
+from services.journey.store.ownership import Lockable
 from services.journey.store.tables import TOUCHPOINT
 from services.journey.store.write import Incoming, NotLocked, Writer, prepare
 from services.shared import collector
@@ -21,7 +22,8 @@ from services.shared.db import Database
 
 TOUCHPOINTS, ROUNDS = 20_000, 3
 _COLUMNS = (
-    "source", "id", "anchor_id", "set_id", "owner_id", "time_us", "original_us", "received_us", "case_rank", "has_copies", "body",
+    "source", "id", "anchor_id", "set_id", "owner_id", "time_us", "original_us", "received_us", "case_rank", "has_copies",
+    "without_device", "body",
 )  # fmt: skip
 
 
@@ -49,6 +51,7 @@ def bare_insert(database: Database, batches: Sequence[Sequence[Record]]) -> floa
                         d.received_us,
                         d.case_rank,
                         False,
+                        d.device is None,
                         record.value,
                     )
                 )
@@ -65,7 +68,7 @@ def stitch(database: Database, writer: Writer, batches: Sequence[Sequence[Record
     read = derivation(vocabulary.load(None))
     start = time.perf_counter()
     for batch in batches:
-        also: frozenset[int] = frozenset()
+        also: frozenset[Lockable] = frozenset()
         while True:
             try:
                 with database.transaction() as tx:

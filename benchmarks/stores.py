@@ -15,6 +15,7 @@ from schemas.topics import JOURNEYS
 from services.journey.consumer import derivation
 from services.journey.main import fold_rules, writer_of
 from services.journey.relay import record
+from services.journey.store.ownership import Lockable
 from services.journey.store.relaying import UnpublishedMonths
 from services.journey.store.write import Incoming, NotLocked, prepare
 from services.metrics.migrations import HISTORY
@@ -70,7 +71,7 @@ class Stores:
 
     def stitch(self, batch: Sequence[Record]) -> None:
         """Take records of `touchpoints` into journey, in one transaction."""
-        also: frozenset[int] = frozenset()
+        also: frozenset[Lockable] = frozenset()
         while True:
             try:
                 with self.journey.transaction() as tx:

@@ -18,6 +18,7 @@ from services.journey.domain.commands import read_decision
 from services.journey.domain.derive import Derived, derive
 from services.journey.monitoring import Monitoring
 from services.journey.store.commanding import Commanding
+from services.journey.store.ownership import Lockable
 from services.journey.store.refolding import Derive
 from services.journey.store.write import Incoming, NotLocked, Writer
 from services.shared.bus import Bus, Record
@@ -41,9 +42,9 @@ Read = TypeVar("Read")
 def derivation(vocabulary: Vocabulary) -> Derive:
     """Reads touchpoints by this vocabulary."""
 
-    def read(body: bytes) -> Derived:
+    def read(body: bytes, original_us: int | None = None) -> Derived:
         try:
-            derived = derive(_accepted.decode(body), vocabulary)
+            derived = derive(_accepted.decode(body), vocabulary, original_us)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Rejected("invalid_record", f"this is no touchpoint as ingest publishes it: {error}") from None
         if not derived.identities:
@@ -73,7 +74,7 @@ class Consumer:
         self._monitoring, self._clock = monitoring, clock
         self._rejects = Rejects(bus, GROUP, clock)
         self._positions = Positions(database, MEND)
-        self._also: frozenset[int] = frozenset()
+        self._also: frozenset[Lockable] = frozenset()
         self._loop = ConsumeLoop(bus, database, self._positions, GROUP, TOPICS, self.apply, self._reject, on_commit, log, BATCH)
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))

@@ -23,6 +23,7 @@ from services.journey.monitoring import Monitoring
 from services.journey.relay import Relay
 from services.journey.restoring import Restored
 from services.journey.store.checking import Checked, Checking
+from services.journey.store.clocks import Clocks
 from services.journey.store.commanding import Commanding
 from services.journey.store.commands import StoredCommands
 from services.journey.store.folding import Folding
@@ -30,6 +31,7 @@ from services.journey.store.identities import Identities
 from services.journey.store.people import People
 from services.journey.store.rebuilding import Rebuilding
 from services.journey.store.refolding import Derive
+from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Touchpoints
 from services.journey.store.write import Writer, prepare
 from services.shared.bus import Bus
@@ -93,7 +95,8 @@ def writer_of(settings: Settings, database: Database, namespace: UUID, rules: Fo
     """What takes batches into this database."""
     identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, settings.partitions)
     folding = Folding(people, touchpoints, rules, read, settings.bot_touchpoints)
-    return Writer(namespace, settings.shared_handle_customers, identities, touchpoints, people, folding)
+    timing = Timing(Clocks(database), read)
+    return Writer(namespace, settings.shared_handle_customers, identities, touchpoints, timing, people, folding)
 
 
 def rebuild(settings: Settings, database: Database, bus: Bus, on_progress: Callable[[int, int], None]) -> int:

@@ -90,7 +90,7 @@ class Questions:
         person = self._person(wanted, at_us)
         found = self._reading.newest(person.root, before, limit + 1)
         page, more = found[:limit], len(found) > limit
-        told = [(self._derive(body), body) for _, body in page]
+        told = [(self._derive(body, key.original_us), body) for key, body in page]
         facts = self._reading.facts(person.root)
         stages = self._stages(person.root, [derived for derived, _ in told], facts)
         ends = sorted((fact for fact in facts if isinstance(fact, Ended)), key=lambda end: end.at_us)
@@ -155,8 +155,8 @@ class Questions:
 
     def _before(self, root: int, from_us: int, derived: Derived) -> int:
         """How many of a person's touchpoints from a time on come before one of them."""
-        bodies = self._reading.of_owner(root, from_us, derived.time_us + 1)
-        return sum(key_of(self._derive(body)) < key_of(derived) for body in bodies)
+        stored = self._reading.of_owner(root, from_us, derived.time_us + 1)
+        return sum(key_of(self._derive(*one)) < key_of(derived) for one in stored)
 
     # -- journeys and cases -------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
+from services.journey.store.ownership import Lockable
 from services.journey.store.write import NotLocked
 from services.shared.db import Database
 from services.shared.errors import Contended
@@ -81,7 +82,7 @@ class Stepper:
             return bool(watcher.execute(tx, "SELECT cardinality(pg_blocking_pids(:pid)) > 0", {"pid": self._pid})[0][0])
 
     def _run(self) -> None:
-        also: frozenset[int] = frozenset()
+        also: frozenset[Lockable] = frozenset()
         try:
             while True:
                 try:

@@ -12,9 +12,9 @@ from sqlalchemy import make_url
 
 from schemas.touchpoint import Accepted
 from services.shared.db import Database
-from tests.builders import DAY_US, body, case, order, touchpoint
+from tests.builders import DAY_US, HOUR_US, body, case, order, touchpoint
 from tests.contract.stepping import Stepper
-from tests.model.reading import read
+from tests.model.reading import read_all
 from tests.parts.postgres import Postgres
 from tests.property.journey_store import Kept, Store
 from tests.property.test_store_and_model import check_journeys, check_owners, differences
@@ -99,6 +99,21 @@ SCENES = {
         [touchpoint("2", 2 * DAY_US, "customer_id:a", "email:e")],
         [touchpoint("3", 3 * DAY_US, "anonymous_id:v", "device_id:d"), touchpoint("4", 4 * DAY_US, "device_id:d")],
     ),
+    "a device's first delayed request against the punctual one that clears its clock": Scene(
+        [touchpoint("0", 0, "device_id:d", received_us=HOUR_US)],
+        [touchpoint("1", 0, "device_id:d", sent_us=0, received_us=HOUR_US)],
+        [touchpoint("2", HOUR_US, "customer_id:a", "device_id:d", sent_us=HOUR_US)],
+    ),
+    "a source's clock that turns out to be ahead against touchpoints told by it": Scene(
+        [touchpoint("0", 2, "customer_id:a", received_us=2)],
+        [touchpoint("1", 4 * HOUR_US, "email:e", sent_us=4 * HOUR_US, received_us=HOUR_US)],
+        [touchpoint("2", 3, "customer_id:a", order=order("1")), touchpoint("3", 3, "customer_id:b", sent_us=3, received_us=3)],
+    ),
+    "two that both say that a source's clock is ahead": Scene(
+        [touchpoint("0", 0, "customer_id:b")],
+        [touchpoint("1", 4 * HOUR_US, "customer_id:a", sent_us=4 * HOUR_US, received_us=HOUR_US)],
+        [touchpoint("2", 4 * HOUR_US, "customer_id:b", sent_us=4 * HOUR_US, received_us=3 * HOUR_US)],
+    ),
 }
 
 
@@ -143,7 +158,7 @@ def test_interleaved_at_every_statement(sessions: Sessions, name: str, swapped: 
     sessions.store.clear()
     sessions.store.take(scene.batches(), scene.limit)
     wanted = sessions.store.kept(scene.limit)
-    given_set = [read(raw) for batch in scene.batches() for raw in batch]
+    given_set = read_all(raw for batch in scene.batches() for raw in batch)
     check_owners(wanted, given_set, scene.limit)
     check_journeys(wanted, given_set, scene.limit)
     statements, has_more = 0, True

@@ -15,10 +15,13 @@ from schemas import channels
 from schemas.facts import Fact
 from services.journey.domain.fold import FoldRules
 from services.journey.domain.marketing import marketing_channel
+from services.journey.store.clocks import Clocks
 from services.journey.store.folding import Folding
 from services.journey.store.identities import Identities
+from services.journey.store.ownership import Lockable
 from services.journey.store.people import People, decode, unpack
 from services.journey.store.tables import METADATA
+from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Touchpoints
 from services.journey.store.write import NotLocked, Writer, prepare
 from services.shared.db import Database
@@ -68,14 +71,14 @@ class Store:
         """Each batch in a transaction of its own, tried again with what it has to lock."""
         writer = writer_of(self.database, limit, bot_touchpoints)
         for batch in batches:
-            also: frozenset[int] = frozenset()
+            also: frozenset[Lockable] = frozenset()
             while (more := self._try(writer, batch, also, before_commit)) is not None:
                 assert not more <= also, "asked twice for the same locks"
                 also |= more
 
     def _try(
-        self, writer: Writer, batch: Sequence[bytes], also: frozenset[int], before_commit: Callable[[Connection], None]
-    ) -> frozenset[int] | None:
+        self, writer: Writer, batch: Sequence[bytes], also: frozenset[Lockable], before_commit: Callable[[Connection], None]
+    ) -> frozenset[Lockable] | None:
         """None if it was taken, else what has to be locked as well."""
         try:
             with self.database.transaction() as tx:
@@ -138,7 +141,7 @@ class Store:
 def writer_of(database: Database, limit: int = 100, bot_touchpoints: int = 50_000) -> Writer:
     identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, PARTITIONS)
     folding = Folding(people, touchpoints, RULES, read, bot_touchpoints)
-    return Writer(NAMESPACE, limit, identities, touchpoints, people, folding)
+    return Writer(NAMESPACE, limit, identities, touchpoints, Timing(Clocks(database), read), people, folding)
 
 
 def members(names: dict[int, str], ids: str) -> tuple[str, ...]:

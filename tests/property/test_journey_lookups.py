@@ -22,7 +22,7 @@ from services.shared.config import load
 from services.shared.db import Database, sqlite_url
 from tests.builders import START_US
 from tests.model.identity import Identities, persons
-from tests.model.reading import read
+from tests.model.reading import read_all
 from tests.property.journey_store import PARTITIONS, RULES, Store
 from tests.property.test_store_and_model import BOT, TIMES, Delivery, deliveries
 
@@ -48,7 +48,7 @@ together = settings(suppress_health_check=[HealthCheck.function_scoped_fixture],
 @together
 @given(deliveries(), st.sampled_from(TIMES))
 def test_every_name_resolves_as_the_model_says_and_is_listed_with_its_owner(store: Store, delivery: Delivery, at_us: int) -> None:
-    model = Identities(map(read, delivery.everything), delivery.limit)
+    model = Identities(read_all(delivery.everything), delivery.limit)
     time_us = START_US + at_us
     owners = {name: name if is_customer(name) else model.owner(name, time_us) for name in model.seen}
     with stored(store, delivery).database.snapshot() as tx:
@@ -70,7 +70,7 @@ def test_every_name_resolves_as_the_model_says_and_is_listed_with_its_owner(stor
 @together
 @given(deliveries(), st.integers(1, 3))
 def test_the_pages_of_a_person_s_touchpoints_are_the_person_s_touchpoints(store: Store, delivery: Delivery, size: int) -> None:
-    people = persons(map(read, delivery.everything), delivery.limit)
+    people = persons(read_all(delivery.everything), delivery.limit)
     with stored(store, delivery).database.snapshot() as tx:
         reading, resolving = Reading(store.database, tx, PARTITIONS), Resolving(store.database, tx, delivery.limit)
         for root, own in people.items():
@@ -93,4 +93,4 @@ def test_a_recount_of_everybody_finds_no_fault(store: Store, delivery: Delivery)
         checked = Checking(chosen, store.database, tx, RULES, _derive).check(None)
     assert msgspec.to_builtins(checked.examples) == []
     assert checked.mismatches == 0
-    assert checked.checked >= len(persons(map(read, delivery.everything), delivery.limit))
+    assert checked.checked >= len(persons(read_all(delivery.everything), delivery.limit))

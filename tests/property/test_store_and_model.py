@@ -17,7 +17,7 @@ from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, order, survey
 from tests.model import Touchpoint
 from tests.model.identity import Identities, key_of, persons
 from tests.model.journeys import journeys
-from tests.model.reading import histories, read, whose
+from tests.model.reading import histories, read, read_all, whose
 from tests.parts.postgres import Postgres
 from tests.property.journey_store import Kept, Store
 from tests.property.test_model_and_domain import expected, stated
@@ -149,7 +149,7 @@ def differences(found: Kept, wanted: Kept) -> dict[str, list[Any]]:
 
 
 def check(store: Store, delivery: Delivery, bot_touchpoints: int = 50_000) -> None:
-    given_set = [read(raw) for raw in delivery.everything]
+    given_set = read_all(delivery.everything)
     store.clear()
     store.take(delivery.batches, delivery.limit, bot_touchpoints)
     kept = store.kept(delivery.limit)

@@ -11,6 +11,7 @@ import pytest
 from schemas import vocabulary
 from schemas.times import format_time, parse_time_us
 from schemas.touchpoint import Accepted, CaseAction, Order, OrderItem, Survey
+from services.journey.domain.clocks import FIRST_US
 from services.journey.domain.derive import CASE_RANKS, Derived, derive
 from services.journey.domain.properties import micros
 
@@ -38,18 +39,34 @@ def test_without_a_time_it_is_when_it_was_received_whatever_the_sender_s_clock()
 
 
 @pytest.mark.parametrize(
-    ("sent_at", "time"),
+    ("sent_at", "delay_s"),
     [
-        ("2026-11-21T08:00:00Z", "2026-11-21T09:30:00Z"),  # two hours slow
-        ("2026-11-21T13:00:00Z", "2026-11-21T04:30:00Z"),  # three hours fast
-        ("2026-11-21T09:59:00Z", "2026-11-21T07:31:00Z"),  # a minute: corrected
-        ("2026-11-21T10:01:00Z", "2026-11-21T07:29:00Z"),
-        ("2026-11-21T09:59:00.000001Z", "2026-11-21T07:30:00Z"),  # under a minute: left
-        ("2026-11-21T10:00:59.999999Z", "2026-11-21T07:30:00Z"),
+        (None, None),
+        ("2026-11-21T08:00:00Z", 7200),
+        ("2026-11-21T13:00:00Z", -10800),
+        ("2026-11-21T09:59:00Z", 60),
+        ("2026-11-21T09:59:00.000001Z", 0),  # under a minute: it may be the way
+        ("2026-11-21T10:00:00.000001Z", -1),  # nothing arrives before it was sent
+        ("2026-11-21T10:00:01.000001Z", -2),
+        ("2026-11-21T08:00:00.400Z", 7199),  # part of that was the way
     ],
 )
-def test_the_sender_s_clock_is_corrected_by_a_minute_or_more(sent_at: str, time: str) -> None:
-    assert time_of(occurred_at="2026-11-21T07:30:00Z", sent_at=sent_at) == time
+def test_a_touchpoint_says_in_whole_seconds_what_its_clock_is_off_by_at_most(sent_at: str | None, delay_s: int | None) -> None:
+    one = derived(occurred_at="2026-11-21T07:30:00Z", sent_at=sent_at)
+    assert one.delay_us == (None if delay_s is None else delay_s * 1_000_000)
+    assert format_time(one.time_us) == "2026-11-21T07:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("identities", "device"),
+    [
+        ({"email": "a@b.c"}, None),
+        ({"email": "a@b.c", "anonymous_id": "v"}, "anonymous_id:v"),
+        ({"anonymous_id": "v", "device_id": "d"}, "device_id:d"),
+    ],
+)
+def test_the_clock_is_the_device_s(identities: dict[str, str], device: str | None) -> None:
+    assert derived(identities=identities).device == device
 
 
 def test_a_time_after_receipt_becomes_the_receipt_and_keeps_its_order() -> None:
@@ -59,9 +76,13 @@ def test_a_time_after_receipt_becomes_the_receipt_and_keeps_its_order() -> None:
     assert derived(occurred_at="2026-11-21T09:00:00Z").original_us == parse_time_us("2026-11-21T09:00:00Z")
 
 
-def test_a_correction_never_leaves_the_calendar() -> None:
-    assert time_of(occurred_at="0001-01-01T00:00:00Z", sent_at="2027-11-21T10:00:00Z") == "0001-01-01T00:00:00Z"
-    assert time_of(occurred_at="9999-12-31T23:59:59Z", sent_at="2025-11-21T10:00:00Z") == "2026-11-21T10:00:00Z"
+def test_what_was_put_right_is_read_with_the_time_it_was_given() -> None:
+    body = json.dumps({"id": "1", "type": "t", "source": "s", "system": "s", "received_at": RECEIVED, "occurred_at": RECEIVED})
+    accepted = msgspec.json.decode(body, type=Accepted)
+    received_us = parse_time_us(RECEIVED)
+    for original_us, time_us in ((received_us - 5, received_us - 5), (received_us + 5, received_us), (-(2**61), FIRST_US)):
+        one = derive(accepted, VOCABULARY, original_us)
+        assert (one.original_us, one.time_us, one.occurred_us) == (original_us, time_us, received_us)
 
 
 def test_what_the_sender_says_overrides_the_vocabulary() -> None:

@@ -12,7 +12,7 @@ from typing import get_args
 from msgspec import Struct
 
 from schemas.identity import ranked_identities
-from schemas.times import MINUTE_US, parse_time_us
+from schemas.times import parse_time_us
 from schemas.touchpoint import (
     Accepted,
     Actor,
@@ -31,21 +31,23 @@ from schemas.touchpoint import (
     Survey,
 )
 from schemas.vocabulary import Entry, Vocabulary
+from services.journey.domain.clocks import counted_us, delay_us, device_of
 from services.journey.domain.properties import facet_of, micros
 
 UNKNOWN_CHANNEL = "unknown"
 CASE_RANKS: dict[str, int] = {action: index + 1 for index, action in enumerate(get_args(CaseAction))}
 BUSINESS_ACTIONS = frozenset({"answered", "transferred", "held", "resumed", "ended", "resolved", "closed", "compensated"})
 _BY: dict[str, Actor] = {"customer": "customer", "agent": "business", "bot": "system"}
-_FIRST_US = parse_time_us("0001-01-01T00:00:00Z")
 
 
 class Derived(Struct, frozen=True, kw_only=True, gc=False):
     """One touchpoint as every later step needs it.
 
-    `time_us` is the time that counts: corrected for the sender's clock, never after `received_us`. `original_us` is the same
-    before it was set to `received_us`; among touchpoints of one time it keeps their order. `stage` None: it counts where the
-    person is; `placed_order`: its stage is purchase or loyalty, which the person's other orders decide. `case_rank` is the
+    `time_us` is the time that counts: put right by the sender's clock, never after `received_us`. `original_us` is the same
+    before it was set to `received_us`; among touchpoints of one time it keeps their order. Both are as sent until the store, which
+    knows the clock, puts them right. `occurred_us` is the time as sent, None for what happened when it was received; `device` names
+    the clock, None is the source's own; `delay_us` is what the touchpoint says of its clock, None if nothing. `stage` None: it counts
+    where the person is; `placed_order`: its stage is purchase or loyalty, which the person's other orders decide. `case_rank` is the
     life-cycle order of case actions, 0 without a case. `identities` come highest rank first, the anchor at the head.
     `claimed` is the other customer whom an alias says that this one is. `left_out` counts properties that the vocabulary asked for and
     that did not fit.
@@ -58,6 +60,9 @@ class Derived(Struct, frozen=True, kw_only=True, gc=False):
     time_us: int
     original_us: int
     received_us: int
+    occurred_us: int | None
+    device: str | None
+    delay_us: int | None
     case_rank: int
     identities: list[str]
     channel: str
@@ -89,15 +94,20 @@ class Derived(Struct, frozen=True, kw_only=True, gc=False):
         return self.identities[0]
 
 
-def derive(accepted: Accepted, vocabulary: Vocabulary) -> Derived:
-    """Everything that a touchpoint says by itself. Raises Rejected("invalid_time") for a time that ingest would have refused."""
+def derive(accepted: Accepted, vocabulary: Vocabulary, original_us: int | None = None) -> Derived:
+    """Everything that a touchpoint says by itself; `original_us` is the time of one that was put right, None: as sent.
+
+    Raises Rejected("invalid_time") for a time that ingest would have refused.
+    """
     entry = vocabulary.entry(accepted.type)
     left_out = 0
     if entry.facet is not None and getattr(accepted, entry.facet.fills) is None:
         accepted, left_out = _filled(accepted, entry)
     order, case, survey = accepted.order, accepted.case, accepted.survey
     received_us = _header_time_us(accepted.received_at)
-    original_us = _original_us(accepted, received_us)
+    occurred_us = parse_time_us(accepted.occurred_at, "/occurred_at") if accepted.occurred_at is not None else None
+    if original_us is None:
+        original_us = received_us if occurred_us is None else occurred_us
     identities = ranked_identities(accepted.identities, accepted.system, order, case, survey, accepted.previous)
     placed = order is not None and order.action in (None, "placed") and accepted.stage is None
     return Derived(
@@ -105,9 +115,12 @@ def derive(accepted: Accepted, vocabulary: Vocabulary) -> Derived:
         type=accepted.type,
         source=accepted.source,
         system=accepted.system,
-        time_us=min(original_us, received_us),
+        time_us=counted_us(original_us, received_us),
         original_us=original_us,
         received_us=received_us,
+        occurred_us=occurred_us,
+        device=device_of(accepted.identities),
+        delay_us=delay_us(received_us, _header_time_us(accepted.sent_at)) if accepted.sent_at is not None else None,
         case_rank=CASE_RANKS[case.action] if case is not None else 0,
         identities=identities,
         channel=accepted.channel or entry.channel or UNKNOWN_CHANNEL,
@@ -150,17 +163,6 @@ def _filled(accepted: Accepted, entry: Entry) -> tuple[Accepted, int]:
 def _header_time_us(text: str) -> int:
     """Times that a whole request shares: parsed once."""
     return parse_time_us(text)
-
-
-def _original_us(accepted: Accepted, received_us: int) -> int:
-    """When it happened by the sender's clock, plus what that clock was off by in this request (under a minute counts as 0)."""
-    if accepted.occurred_at is None:
-        return received_us
-    occurred_us = parse_time_us(accepted.occurred_at, "/occurred_at")
-    if accepted.sent_at is None:
-        return occurred_us
-    offset_us = received_us - _header_time_us(accepted.sent_at)
-    return max(occurred_us + offset_us, _FIRST_US) if abs(offset_us) >= MINUTE_US else occurred_us
 
 
 def _case_actor(case: Case | None) -> Actor:

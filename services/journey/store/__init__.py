@@ -5,10 +5,11 @@
 | tables | the tables |
 | identities | identities, the sets they were seen in, locks, sightings |
 | touchpoints | stores each touchpoint once, finds copies, changes owners |
+| clocks, timing | what clocks are off by, and the times of touchpoints put right |
 | people | states, months of facts, journeys, cases, what is to be published |
 | commands, commanding | commands, each once, and what carries out which |
 | write | a batch of touchpoints, from records to facts, in one transaction |
 | read, resolving | what the API asks; who is who at a time, and why |
-| checking, recount | everything recomputed from the stored touchpoints, and compared |
+| checking, recount, reclock | everything recomputed from the stored touchpoints, and compared |
 | rebuilding | everything derived anew from the stored touchpoints |
 """

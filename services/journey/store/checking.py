@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from schemas.calendar import month_text
 from schemas.facts import CaseFact, Ended, Fact
+from services.journey.domain.clocks import counted_us
 from services.journey.domain.derive import Derived
 from services.journey.domain.fold import Fold, FoldRules
 from services.journey.domain.stages import INDEX
@@ -23,6 +24,7 @@ from services.journey.domain.state import State, decode_state
 from services.journey.store.identities import BEGINNING_US, END_US
 from services.journey.store.people import People, Person
 from services.journey.store.read import facts_of
+from services.journey.store.reclock import Reclock
 from services.journey.store.recount import Recount
 from services.journey.store.refolding import NO_KEY, Derive, Other, advance, key_of, things_of
 from services.journey.store.touchpoints import Span, Touchpoints
@@ -57,6 +59,7 @@ class Checking:
         self._bot_touchpoints = settings.bot_touchpoints
         self._people, self._touchpoints = People(database, settings.partitions), Touchpoints(database)
         self._recount = Recount(database, tx, settings.shared_handle_customers)
+        self._reclock = Reclock(database, tx, derive)
         self._result = Checked()
 
     def check(self, sample: int | None) -> Checked:
@@ -69,6 +72,8 @@ class Checking:
                 self._tx, "SELECT count(*) FROM touchpoint WHERE owner_id NOT IN (SELECT root_id FROM person)"
             )
             self._result.compare("", "touchpoints of nobody", nobody[0][0], 0)
+            self._reclock.look_at_all()
+            self._clocks("")
         return self._result
 
     def _all(self) -> Iterator[Person]:
@@ -99,9 +104,10 @@ class Checking:
             yield from self._people.read(self._tx, [row[0] for row in rows]).values()
 
     def _person(self, person: Person) -> None:
-        bodies = self._touchpoints.of_owners(self._tx, [Span(person.root, BEGINNING_US, END_US)]).get(person.root, [])
-        own = sorted((self._derive(body) for body in bodies), key=key_of)
+        stored = self._touchpoints.of_owners(self._tx, [Span(person.root, BEGINNING_US, END_US)]).get(person.root, [])
+        own = sorted((self._derive(*one) for one in stored), key=key_of)
         self._owners(person)
+        self._clocks(person.person_id)
         self._compare(person, "touchpoints", person.touchpoints, len(own))
         is_bot = len(own) > self._bot_touchpoints
         self._compare(person, "suspected_bot", person.suspected_bot, is_bot)
@@ -114,16 +120,23 @@ class Checking:
         """Every touchpoint that this person owns is the person's, under its own identities."""
         rows = self._db.execute(
             self._tx,
-            "SELECT source, id, set_id, time_us, body FROM touchpoint WHERE owner_id = :root",
+            "SELECT source, id, set_id, time_us, original_us, body FROM touchpoint WHERE owner_id = :root",
             {"root": person.root},
         )
         self._recount.learn({row[2] for row in rows})
-        for source, id, set_id, time_us, body in rows:
+        for source, id, set_id, time_us, original_us, body in rows:
             derived = self._derive(bytes(body))
             what = f"touchpoint {source}/{id}"
             self._compare(person, f"{what}: owner", person.root, self._recount.owner(set_id, time_us))
             self._compare(person, f"{what}: identities", self._recount.names(set_id), derived.identities)
-            self._compare(person, f"{what}: time", time_us, derived.time_us)
+            right_us = self._reclock.original_us(derived)
+            self._compare(person, f"{what}: time by the clock", original_us, right_us)
+            self._compare(person, f"{what}: time", time_us, counted_us(right_us, derived.received_us))
+
+    def _clocks(self, person_id: str) -> None:
+        """What is kept of the clocks that were looked at is what the touchpoints say."""
+        for clock in self._reclock.differing():
+            self._result.compare(person_id, *clock)
 
     # -- facts --------------------------------------------------------------------------------------------------------------
 
@@ -132,7 +145,7 @@ class Checking:
         span = Span(person.root, BEGINNING_US, END_US)
         others = self._touchpoints.of_others(self._tx, [(span, things_of(own))]).get(person.root, [])
         fold = Fold(UUID(person.person_id), self._rules, State(), None)
-        last = advance(fold, own, [Other(self._derive(one.body), one.amends) for one in others])
+        last = advance(fold, own, [Other(self._derive(one.body, one.original_us), one.amends) for one in others])
         self._compare(person, "newest touchpoint", person.last, last or NO_KEY)
         fold.finish()
         return fold

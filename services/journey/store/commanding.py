@@ -11,12 +11,13 @@ from sqlalchemy import Connection
 from schemas.commands import Action
 from services.journey.domain.commands import Decision
 from services.journey.store.commands import StoredCommand, StoredCommands
+from services.journey.store.ownership import Lockable
 
 
 class Carry(Protocol):
     """Carries out commands."""
 
-    def __call__(self, tx: Connection, commands: Sequence[StoredCommand], also: Collection[int]) -> None:
+    def __call__(self, tx: Connection, commands: Sequence[StoredCommand], also: Collection[Lockable]) -> None:
         """Bring the state up to these commands, which are kept already and whose identities are locked.
 
         Raises NotLocked if more has to be locked than that and `also`: roll back and come again with those.
@@ -30,7 +31,7 @@ class Commanding:
     def __init__(self, commands: StoredCommands, actions: Mapping[Action, Carry]) -> None:
         self._commands, self._actions = commands, actions
 
-    def take(self, tx: Connection, decisions: Sequence[Decision], also: Collection[int] = ()) -> None:
+    def take(self, tx: Connection, decisions: Sequence[Decision], also: Collection[Lockable] = ()) -> None:
         """Keep what is new among these, and carry it out, in its order. What came before, or comes twice, changes nothing."""
         if not decisions:
             return

@@ -17,12 +17,14 @@ from services.journey.store.touchpoints import Kept, Reference, Touchpoints
 from services.shared.errors import Contended
 
 MAX_DEPTH = 2
+Lockable = int | str
+"""An identity by its number, or a source by its name: its own clock."""
 
 
 class NotLocked(Contended):
-    """The set of people that a batch touches grew beyond what was locked: roll back, and lock these identities from the start."""
+    """What a batch touches grew beyond what was locked: roll back, and lock these from the start."""
 
-    def __init__(self, identities: Collection[int]) -> None:
+    def __init__(self, identities: Collection[Lockable]) -> None:
         super().__init__(f"{len(identities)} more identities must be locked")
         self.identities = frozenset(identities)
 
@@ -98,6 +100,12 @@ class Ownership:
         unknown = [id for id in identities if id not in self.view.identities or not self._is_known(id)]
         if unknown:
             raise NotLocked(unknown)
+
+    def admit(self, tx: Connection, sets: Collection[int]) -> None:
+        """Stored touchpoints of these sets join the batch. Raises NotLocked unless their identities are locked and known."""
+        members = {member for one in self._identities.sets(tx, sets) for member in one.members}
+        self.require_known(members)
+        self.ids.update((self.view.identities[member].name, member) for member in members)
 
     def require(self, roots: Collection[int]) -> None:
         """Raises NotLocked unless all these people are locked."""

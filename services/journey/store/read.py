@@ -12,7 +12,7 @@ from schemas.facts import CaseFact, Fact
 from services.journey.domain.state import Key
 from services.journey.store.people import Month, People, Person
 from services.journey.store.places import AFTER, BEFORE, COLUMNS, NEWEST_FIRST, Place, given
-from services.journey.store.touchpoints import Span, Touchpoints, precedence
+from services.journey.store.touchpoints import Span, Stored, Touchpoints, precedence
 from services.shared.db import Database, Keys
 
 _month_facts = msgspec.json.Decoder(dict[str, Fact])
@@ -145,8 +145,8 @@ class Reading:
         )
         return [Mention(*row) for row in rows]
 
-    def of_owner(self, root: int, from_us: int, to_us: int) -> list[bytes]:
-        """The bodies of a person's touchpoints from one time up to but not including another, in no order."""
+    def of_owner(self, root: int, from_us: int, to_us: int) -> list[Stored]:
+        """A person's touchpoints from one time up to but not including another, in no order."""
         return self._touchpoints.of_owners(self._tx, [Span(root, from_us, to_us)]).get(root, [])
 
     def whereabouts(self, source: str, id: str) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ under a higher version, as gone where nothing is left of it. Questions are answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -15,6 +15,7 @@ from schemas.calendar import month_text
 from schemas.facts import month_key
 from schemas.topics import COMMANDS, TOUCHPOINTS
 from services.journey.domain.state import State, encode_state
+from services.journey.store.ownership import Lockable
 from services.journey.store.people import People, pack
 from services.journey.store.refolding import NO_KEY, Derive
 from services.journey.store.tables import POSITION, UNPUBLISHED
@@ -109,7 +110,7 @@ class Rebuilding:
 
     def _reset(self, tx: Connection) -> None:
         """As if no touchpoint had come yet, but for the ids of identities, people and journeys."""
-        for table in ("touchpoint", "membership", "identity_set", "month", "service_case"):
+        for table in ("touchpoint", "clock_day", "membership", "identity_set", "month", "service_case"):
             tx.exec_driver_sql(f"DELETE FROM {table}")
         tx.exec_driver_sql("UPDATE identity SET customers = 0, customer_id = NULL")
         tx.exec_driver_sql("UPDATE journey SET gone = true")
@@ -130,14 +131,14 @@ class Rebuilding:
             yield [bytes(row[0]) for row in rows]
 
     def _take(self, tx: Connection, batch: Sequence[Incoming]) -> None:
-        also: Collection[int] = frozenset()
+        also: frozenset[Lockable] = frozenset()
         while True:
             try:
                 with tx.begin_nested():
                     self._writer.take(tx, batch, also)
                 return
             except NotLocked as error:
-                also = frozenset(also) | error.identities
+                also |= error.identities
 
 
 def _is_there(row: Sequence[int], begins: Mapping[int, int], ends: Mapping[int, int]) -> bool:

@@ -6,8 +6,8 @@ where a kept state may be met, and, for those that did not meet it, the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -20,9 +20,16 @@ from services.journey.store.outcome import Folded, Outcome
 from services.journey.store.people import Facts, Month, People, Person, decode
 from services.journey.store.touchpoints import OfOthers, Span, Touchpoints
 
-Derive = Callable[[bytes], Derived]
 NO_KEY = Key(BEGINNING_US, 0, 0, "", "")
 FIRST_MONTH, LAST_MONTH = -(2**31), 2**31
+
+
+class Derive(Protocol):
+    """Reads a touchpoint's bytes."""
+
+    def __call__(self, body: bytes, original_us: int | None = None) -> Derived:
+        """What they say. Stored ones were put right by their clock: give the `original_us` that is stored. Raises Rejected."""
+        ...
 
 
 class Task(NamedTuple):
@@ -162,8 +169,8 @@ class Refolding:
         """Advance each over its touchpoints in [from, to)."""
         if not spans:
             return
-        own_bodies = self._touchpoints.of_owners(tx, [Span(refold.person.root, *span) for refold, *span in spans])
-        own = {root: [self._derive(body) for body in bodies] for root, bodies in own_bodies.items()}
+        own_stored = self._touchpoints.of_owners(tx, [Span(refold.person.root, *span) for refold, *span in spans])
+        own = {root: [self._derive(*one) for one in stored] for root, stored in own_stored.items()}
         wanted: list[tuple[Span, Collection[str]]] = []
         for refold, from_us, to_us in spans:
             root, known = refold.person.root, refold.things()
@@ -176,7 +183,7 @@ class Refolding:
 
     def _other(self, one: OfOthers, from_us: int) -> Other:
         """What came before the fold began only tells whose a thing is that is new to the person since."""
-        derived = self._derive(one.body)
+        derived = self._derive(one.body, one.original_us)
         return Other(derived, one.amends if derived.time_us >= from_us else ())
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -79,13 +80,35 @@ TOUCHPOINT = Table(
     Column("received_us", BigInteger, nullable=False),
     Column("case_rank", SmallInteger, nullable=False),
     Column("has_copies", Boolean, nullable=False),
+    Column("without_device", Boolean, nullable=False, server_default=false()),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("source", "id", "anchor_id"),
     Index("touchpoint_owner", "owner_id", "time_us"),
     Index("touchpoint_set", "set_id", "time_us"),
+    Index(
+        "touchpoint_without_device",
+        "source",
+        "received_us",
+        sqlite_where=text("without_device"),
+        postgresql_where=text("without_device"),
+    ),
 )
 """The source of truth: every touchpoint once, as it travelled. `owner_id` is the root identity it resolves to; `has_copies`: the same
-(source, id) also came under another anchor."""
+(source, id) also came under another anchor; `without_device`: its time was read from the source's own clock. `time_us` and
+`original_us` are put right by the clock."""
+
+CLOCK_DAY = Table(
+    "clock_day",
+    METADATA,
+    Column("source", _Text, nullable=False),
+    Column("device_id", BigInteger, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("least_us", BigInteger, nullable=False),
+    PrimaryKeyConstraint("source", "device_id", "day"),
+    sqlite_with_rowid=False,
+)
+"""The least delay that a clock showed among the stored touchpoints of a UTC day of receipt. `device_id` is the identity of a device,
+0 for the source itself."""
 
 PERSON = Table(
     "person",

@@ -16,7 +16,8 @@ from services.shared.db import Database, Keys
 Reference = tuple[str, str, int]
 """(source, id, anchor's identity): what a touchpoint is stored under."""
 _COLUMNS = (
-    "source", "id", "anchor_id", "set_id", "owner_id", "time_us", "original_us", "received_us", "case_rank", "has_copies", "body",
+    "source", "id", "anchor_id", "set_id", "owner_id", "time_us", "original_us", "received_us", "case_rank", "has_copies",
+    "without_device", "body",
 )  # fmt: skip
 _SPAN = {"owner": "bigint", "from_us": "bigint", "to_us": "bigint"}
 _REFERENCE = {"source": "text", "id": "text", "anchor": "bigint"}
@@ -67,10 +68,18 @@ class Span(NamedTuple):
     to_us: int
 
 
+class Stored(NamedTuple):
+    """What is stored of a touchpoint: as it travelled, and its time as it was put right by its clock."""
+
+    body: bytes
+    original_us: int
+
+
 class OfOthers(NamedTuple):
     """Somebody else's touchpoint on a person's orders and cases; `amends` are those that it has an effect on."""
 
     body: bytes
+    original_us: int
     amends: set[str]
 
 
@@ -138,7 +147,7 @@ class Touchpoints:
             [
                 (
                     d.source, d.id, one.anchor, one.set_id, one.owner, d.time_us, d.original_us, d.received_us, d.case_rank,
-                    one.has_copies, one.incoming.body,
+                    one.has_copies, d.device is None, one.incoming.body,
                 )
                 for one in new
                 for d in (one.incoming.derived,)
@@ -191,28 +200,28 @@ class Touchpoints:
         )
         return {row[0]: int(row[1]) for row in rows}
 
-    def of_owners(self, tx: Connection, spans: Sequence[Span]) -> dict[int, list[bytes]]:
-        """The bodies of people's touchpoints, each within its span, one copy of each, in no order; by owner.
+    def of_owners(self, tx: Connection, spans: Sequence[Span]) -> dict[int, list[Stored]]:
+        """People's touchpoints, each within its span, one copy of each, in no order; by owner.
 
         Where copies exist, also outside of the span, the one that takes precedence decides whether it is in the span.
         """
         rows = self._db.execute(
             tx,
-            "SELECT p.owner_id, p.source, p.id, p.has_copies, p.body FROM {k} "
+            "SELECT p.owner_id, p.source, p.id, p.has_copies, p.body, p.original_us FROM {k} "
             "JOIN touchpoint p ON p.owner_id = k.owner AND p.time_us >= k.from_us AND p.time_us < k.to_us",
             k=Keys(_SPAN, list(spans)),
         )
-        bodies: dict[int, list[bytes]] = {}
+        found: dict[int, list[Stored]] = {}
         copied: dict[int, set[tuple[str, str]]] = {}
-        for owner, source, id, has_copies, body in rows:
+        for owner, source, id, has_copies, body, original_us in rows:
             if has_copies:
                 copied.setdefault(owner, set()).add((source, id))
             else:
-                bodies.setdefault(owner, []).append(bytes(body))
+                found.setdefault(owner, []).append(Stored(bytes(body), original_us))
         for span in spans:
             if span.owner in copied:
-                bodies.setdefault(span.owner, []).extend(self._one_of_each(tx, span, copied[span.owner]))
-        return bodies
+                found.setdefault(span.owner, []).extend(self._one_of_each(tx, span, copied[span.owner]))
+        return found
 
     def of_others(self, tx: Connection, wanted: Sequence[tuple[Span, Collection[str]]]) -> dict[int, list[OfOthers]]:
         """Other people's touchpoints, within each person's spans, on the orders and cases (as identities) given; by person, in no order.
@@ -221,7 +230,7 @@ class Touchpoints:
         """
         rows = self._db.execute(
             tx,
-            "SELECT k.owner, k.thing, p.source, p.id, p.anchor_id, p.has_copies, p.body FROM {k} "
+            "SELECT k.owner, k.thing, p.source, p.id, p.anchor_id, p.has_copies, p.body, p.original_us FROM {k} "
             "JOIN identity i ON i.name = k.thing JOIN membership m ON m.identity_id = i.id JOIN touchpoint p ON p.set_id = m.set_id "
             "WHERE p.owner_id <> k.owner AND p.time_us >= k.from_us AND p.time_us < k.to_us",
             k=Keys({**_SPAN, "thing": "text"}, [(*span, thing) for span, things in wanted for thing in things]),
@@ -229,11 +238,11 @@ class Touchpoints:
         copied = {(row[2], row[3]) for row in rows if row[5]}
         copies = Copies(self._copies_about(tx, copied, {row[1] for row in rows if row[5]})) if copied else None
         found: dict[tuple[int, Reference], OfOthers] = {}
-        for person, thing, source, id, anchor, has_copies, body in rows:
+        for person, thing, source, id, anchor, has_copies, body, original_us in rows:
             reference = (source, id, anchor)
             if has_copies and copies is not None and not copies.is_counted(reference):
                 continue
-            one = found.setdefault((person, reference), OfOthers(bytes(body), set()))
+            one = found.setdefault((person, reference), OfOthers(bytes(body), original_us, set()))
             if not has_copies or copies is None or copies.amends(person, thing, reference):
                 one.amends.add(thing)
         of_others: dict[int, list[OfOthers]] = {}
@@ -275,16 +284,16 @@ class Touchpoints:
             found[handle] = (owners | {owner}, min(earliest_us, first_us))
         return found
 
-    def _one_of_each(self, tx: Connection, span: Span, ids: Collection[tuple[str, str]]) -> list[bytes]:
+    def _one_of_each(self, tx: Connection, span: Span, ids: Collection[tuple[str, str]]) -> list[Stored]:
         rows = self._db.execute(
             tx,
-            "SELECT p.source, p.id, p.received_us, p.time_us, p.body FROM {k} "
+            "SELECT p.source, p.id, p.received_us, p.time_us, p.original_us, p.body FROM {k} "
             "JOIN touchpoint p ON p.source = k.source AND p.id = k.id WHERE p.owner_id = :owner",
             {"owner": span.owner},
             k=Keys({"source": "text", "id": "text"}, sorted(ids)),
         )
-        least: dict[tuple[str, str], tuple[tuple[int, bytes], int, bytes]] = {}
-        for source, id, received_us, time_us, body in rows:
-            copy = (precedence(received_us, bytes(body)), time_us, bytes(body))
+        least: dict[tuple[str, str], tuple[tuple[int, bytes], int, Stored]] = {}
+        for source, id, received_us, time_us, original_us, body in rows:
+            copy = (precedence(received_us, bytes(body)), time_us, Stored(bytes(body), original_us))
             least[source, id] = min(least.get((source, id), copy), copy)
-        return [body for _, time_us, body in least.values() if span.from_us <= time_us < span.to_us]
+        return [stored for _, time_us, stored in least.values() if span.from_us <= time_us < span.to_us]

@@ -1,4 +1,4 @@
-"""A batch of touchpoints, in one transaction: lock, store once, decide who owns what, fold whom it concerns, write the facts."""
+"""A batch of touchpoints, in one transaction: lock, store once, put times right, decide who owns what, fold whom it concerns, write the facts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from services.journey.migrations import HISTORY
 from services.journey.store.folding import Affected, Folding
 from services.journey.store.identities import END_US, Identities
 from services.journey.store.outcome import Folded
-from services.journey.store.ownership import NotLocked, Ownership
+from services.journey.store.ownership import Lockable, NotLocked, Ownership
 from services.journey.store.people import People
 from services.journey.store.tables import INSTALLATION
+from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Incoming, Kept, New, Reference, Touchpoints, precedence
 from services.shared.db import Database
 from services.shared.migrating import migrate
@@ -40,21 +41,35 @@ class Writer:
     """Takes batches. `namespace` makes person ids from root identities; `limit` is the most customers a handle may have."""
 
     def __init__(
-        self, namespace: UUID, limit: int, identities: Identities, touchpoints: Touchpoints, people: People, folding: Folding
+        self,
+        namespace: UUID,
+        limit: int,
+        identities: Identities,
+        touchpoints: Touchpoints,
+        timing: Timing,
+        people: People,
+        folding: Folding,
     ) -> None:
         self._namespace, self._limit = namespace, limit
-        self._identities, self._touchpoints = identities, touchpoints
+        self._identities, self._touchpoints, self._timing = identities, touchpoints, timing
         self._people, self._folding = people, folding
 
-    def take(self, tx: Connection, batch: Sequence[Incoming], also: Collection[int] = ()) -> None:
+    def take(self, tx: Connection, batch: Sequence[Incoming], also: Collection[Lockable] = ()) -> None:
         """Bring the state up to these touchpoints. Raises NotLocked if more has to be locked: roll back and come again with that."""
         if not batch:
             return
         ownership = Ownership(self._identities, self._touchpoints, self._limit)
-        ownership.lock(tx, {tuple(one.derived.identities) for one in batch}, also)
-        batch, replaced, copied = self._first_copies(tx, ownership, batch)
+        held = self._timing.lock(tx, batch, {one for one in also if isinstance(one, str)})
+        ownership.lock(tx, {tuple(one.derived.identities) for one in batch}, {one for one in also if isinstance(one, int)})
+        batch, displaced, copied = self._first_copies(tx, ownership, batch)
         if not batch:
             return
+        if displaced:
+            ownership.admit(tx, {kept.set_id for kept in displaced})
+        batch, again = self._timing.put_right(tx, ownership, batch, displaced, held)
+        batch += [one.incoming for one in again]
+        copied |= {(one.kept.source, one.kept.id) for one in again if one.has_copies}
+        replaced = [*displaced, *(one.kept for one in again)]
         sets = ownership.learn(tx, {tuple(one.derived.identities) for one in batch})
         ids = ownership.ids
         placed = [(one, sets[tuple(ids[name] for name in one.derived.identities)]) for one in batch]
@@ -67,13 +82,13 @@ class Writer:
         ownership.require(affected.keys())
         self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(ownership, root)))
 
-    # -- store once ---------------------------------------------------------------------------------------------------------
+    # -- store once, at the right time ---------------------------------------------------------------------------------------------------------
 
     def _first_copies(
         self, tx: Connection, ownership: Ownership, batch: Sequence[Incoming]
-    ) -> tuple[list[Incoming], list[Kept], set[tuple[str, str]]]:
-        """The touchpoints of a batch that count under their anchors, the stored ones that they displace, and the (source, id) that
-        are stored under other anchors as well."""
+    ) -> tuple[list[Incoming], dict[Kept, bytes], set[tuple[str, str]]]:
+        """The touchpoints of a batch that count under their anchors, the stored ones that they displace with their bodies, and the
+        (source, id) that are stored under other anchors as well."""
         least: dict[Reference, Incoming] = {}
         for one in batch:
             reference = (one.derived.source, one.derived.id, ownership.ids[one.derived.anchor])
@@ -82,16 +97,16 @@ class Writer:
                 least[reference] = one
         stored = {kept.reference: kept for kept in self._touchpoints.copies(tx, {(source, id) for source, id, _ in least})}
         again = [reference for reference in least if reference in stored]
-        replaced = []
+        displaced = {}
         bodies = self._touchpoints.bodies(tx, again) if again else {}
         for reference in again:
             kept = stored[reference]
             if precedence(kept.received_us, bodies[reference]) <= _precedence(least[reference]):
                 del least[reference]
             else:
-                replaced.append(kept)
+                displaced[kept] = bodies[reference]
         copied = {(source, id) for source, id, anchor in stored if (source, id, anchor) not in least}
-        return list(least.values()), replaced, copied
+        return list(least.values()), displaced, copied
 
     def _replace(
         self,
@@ -103,8 +118,6 @@ class Writer:
     ) -> None:
         """Take displaced copies away, with what they proved; `needed` are the sets that the batch's touchpoints are in."""
         sets = {kept.set_id for kept in replaced}
-        members = {member for one in self._identities.sets(tx, sets) for member in one.members}
-        ownership.require_known(members)
         ownership.require({kept.owner for kept in replaced})
         self._touch_things(tx, sets, affected)
         self._touchpoints.remove(tx, [kept.reference for kept in replaced])
