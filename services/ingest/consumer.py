@@ -1,17 +1,23 @@
-"""Consumes `touchpoints.rejected`: what any room refused becomes a row that can be listed and replayed."""
+"""Consumes `touchpoints.rejected`: what any room refused becomes a row that can be listed and replayed; and `commands`: who is
+erased is not mentioned in any of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from sqlalchemy import Connection
 
-from schemas.topics import REJECTED
+from schemas.commands import Command, Done
+from schemas.normal import Identities
+from schemas.times import format_time, parse_time_us
+from schemas.topics import COMMANDS, DONE, REJECTED
 from services.ingest.domain.kept import Kept, Place, read, unreadable
 from services.ingest.meters import Meters
 from services.ingest.restarting import Restarting
+from services.ingest.store.erased import Erase, Erased
 from services.ingest.store.rejected import RejectedRecords
-from services.shared.bus import Bus, Record
+from services.shared.bus import Bus, Outgoing, Record
 from services.shared.clock import Clock
 from services.shared.consume import ConsumeLoop
 from services.shared.db import Database
@@ -20,19 +26,24 @@ from services.shared.log import Log
 from services.shared.waiting import Waiting
 
 GROUP = "ingest"
-TOPICS = (REJECTED,)
+TOPICS = (REJECTED, COMMANDS)
 BATCH = 500
+PUBLISH_TIMEOUT_S = 30.0
+_COMMAND = msgspec.json.Decoder(Command)
 
 
 class Consumer:
     """The consuming half of ingest: a loop on a thread of its own from `start` to `stop`."""
 
-    def __init__(self, bus: Bus, database: Database, meters: Meters, waiting: Waiting, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, bus: Bus, database: Database, identities: Identities, meters: Meters, waiting: Waiting, clock: Clock, log: Log
+    ) -> None:
         self._bus, self._database, self._meters, self._clock, self._log = bus, database, meters, clock, log
-        self._records = RejectedRecords(database)
+        self._identities, self._waiting, self._publisher = identities, waiting, bus.publisher()
+        self._records, self._erased = RejectedRecords(database), Erased(database)
         self._positions = Restarting(database, bus, log)
         self._loop = ConsumeLoop(
-            bus, database, self._positions, GROUP, TOPICS, self.apply, self._keep_as_it_is, waiting.notify, log, BATCH
+            bus, database, self._positions, GROUP, TOPICS, self.apply, self._keep_as_it_is, self._committed, log, BATCH
         )
         meters.watch(self.lag, lambda: len(self._loop.stopped))
 
@@ -41,6 +52,7 @@ class Consumer:
 
     def stop(self) -> None:
         self._loop.stop()
+        self._publisher.close()
 
     def positions(self, tx: Connection) -> dict[tuple[str, int], int]:
         """The next offset to read, of every (topic, partition)."""
@@ -62,8 +74,42 @@ class Consumer:
         return {number: max(0, end - positions.get((REJECTED, number), 0)) for number, end in ends.items() if number in held}
 
     def apply(self, tx: Connection, records: Sequence[Record]) -> None:
-        """Store a batch, in the loop's transaction."""
-        self._records.put(tx, [self._read(record) for record in records])
+        """Store a batch and erase who is to be erased, in the loop's transaction."""
+        erases = [erase for record in records if record.topic == COMMANDS and (erase := self._erase_of(record)) is not None]
+        kept = [self._read(record) for record in records if record.topic == REJECTED]
+        self._erased.lock(tx, bool(erases))
+        if kept:
+            self._records.put(tx, self._erased.keepable(tx, kept))
+        for erase in erases:
+            removed = self._erased.erase(tx, erase)
+            self._log.info("rejected_records_erased", command=erase.command, removed=removed)
+
+    def _erase_of(self, record: Record) -> Erase | None:
+        """What a command wants of this room, None for nothing. What is no command at all is journey's to refuse, and to keep."""
+        try:
+            command = _COMMAND.decode(record.value or b"")
+            if command.action != "erase":
+                return None
+            return Erase(command.id, [self._identities.name(name) for name in command.identities], parse_time_us(command.at))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Rejected):
+            return None
+
+    def _committed(self) -> None:
+        """Tell the readers of this process, and other rooms what was erased: again whenever that was not certain."""
+        self._waiting.notify()
+        with self._database.snapshot() as tx:
+            unsaid = self._erased.unsaid(tx)
+        if not unsaid:
+            return
+        at = format_time(self._clock())
+        done = [Done(command=one.command, room="ingest", at=at, removed={"rejected_records": one.removed}) for one in unsaid]
+        records = [Outgoing(DONE, one.command.encode(), msgspec.json.encode(one)) for one in done]
+        try:
+            self._publisher.publish(records).result(PUBLISH_TIMEOUT_S)
+        except TimeoutError:
+            raise Unavailable("the bus does not take what was done") from None
+        with self._database.transaction() as tx:
+            self._erased.note_said(tx, unsaid)
 
     def _read(self, record: Record) -> Kept:
         """What a record says. One that says nothing readable is itself refused: it is stored, and never published again."""
@@ -95,10 +141,13 @@ class Consumer:
         as that keeps it. Nothing is tried for ever but what is away.
         """
         self._meters.rejected_record(reason.code)
+        if record.topic != REJECTED:  # a command stays in its topic for ever, and nobody is told that it was carried out
+            return
         plain = Rejected(reason.code, "the database did not take what this record says; its bytes are kept as they are")
         try:
             with self._database.transaction() as tx:
-                self._records.put(tx, [self._unreadable(record, plain)])
+                self._erased.lock(tx, erasing=False)
+                self._records.put(tx, self._erased.keepable(tx, [self._unreadable(record, plain)]))
         except WaypostError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, one record must not stop its partition

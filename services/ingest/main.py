@@ -86,7 +86,7 @@ def build(settings: Settings, bus: Bus, registry: CollectorRegistry, clock: Cloc
     log = Log("ingest", clock, settings.log)
     identities = Identities(settings.phone_region, settings.nobody)
     touchpoints = Touchpoints(sources, publisher, identities, clock, meters)
-    consumer = Consumer(bus, database, meters, waiting, clock, log)
+    consumer = Consumer(bus, database, identities, meters, waiting, clock, log)
     router = docs.router(touchpoints)
     router.include_router(rejected_api.router(Desk(database, consumer.positions, TOPICS, waiting)))
     rules = Rules(identities, sources.is_trusted)

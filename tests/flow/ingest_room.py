@@ -15,7 +15,7 @@ import httpx
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from schemas import topics
+from schemas import tokens, topics
 from schemas.rejected import RejectedRecord
 from schemas.touchpoint import Accepted
 from services.ingest.main import IngestRoom, build
@@ -38,7 +38,9 @@ class Ingest:
     def __init__(self, folder: Path, **given_settings: object) -> None:
         self.now_us = NOW_US
         self.bus = EmbeddedBus(folder / "bus.db")
-        self.bus.create(TopicSpec(name, PARTITIONS) for name in (topics.TOUCHPOINTS, topics.COMMANDS, topics.REJECTED))
+        self.bus.create(
+            TopicSpec(name, PARTITIONS) for name in (topics.TOUCHPOINTS, topics.COMMANDS, topics.REJECTED, topics.DONE)
+        )
         self.registry = CollectorRegistry()
         self.room: IngestRoom = build(load(data=folder, **given_settings), self.bus, self.registry, lambda: self.now_us)
         if not given_settings:
@@ -100,7 +102,7 @@ def publish(ingest: Ingest, *values: bytes | None, key: bytes = b"key", topic: s
     """Put records into a topic as somebody else would; returns the token to wait for them."""
     with closing(ingest.bus.publisher()) as publisher:
         positions = publisher.publish([Outgoing(topic, key, value) for value in values]).result(10)
-    return ",".join(f"r{position.partition}-{position.offset}" for position in positions)
+    return tokens.encode((topic, *position) for position in positions)
 
 
 def told(row: JSON) -> tuple[object, ...]:

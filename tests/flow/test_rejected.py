@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import topics
+from schemas.commands import Command, Done
 from schemas.rejected import RejectedRecord, original
 from schemas.times import DAY_US, format_time
 from services.ingest.upkeep import Upkeep
@@ -217,6 +219,54 @@ def test_bytes_that_were_too_many_for_a_second_record_are_fetched_from_their_pla
     gone = rows[offset + 1000]
     assert (gone["body"], gone["body_base64"], gone["size"]) == (None, None, len(value))
     assert gone["sha256"] == hashlib.sha256(value).hexdigest()
+
+
+def test_who_is_erased_is_in_no_rejected_record_and_the_bus_is_told_how_many_there_were(consuming: Ingest) -> None:
+    def post(day: int, email: str) -> str:
+        at = format_time(NOW_US + day * DAY_US)
+        return str(consuming.post([{"type": "x", "identities": {"email": email}, "occurred_at": at, "oops": 1}]).json()["token"])
+
+    def left() -> list[str]:
+        rows = all_rows(consuming, ",".join(sent), code="unknown_field")
+        return sorted(body["identities"]["email"] for row in rows if "oops" in (body := json.loads(row["body"])))
+
+    def done() -> list[Done]:
+        return [msgspec.json.decode(value, type=Done) for _, value in consuming.values(topics.DONE)]
+
+    sent = [post(-1, "Ann@a.example"), post(-1, "bob@b.example")]
+    assert left() == ["Ann@a.example", "bob@b.example"]
+    command = Command(id="k-9", action="erase", identities=["email:ann@a.example"], by="sam", at=format_time(NOW_US - 1))
+    other = Command(
+        id="k-10", action="link", identities=["email:bob@b.example", "customer_id:c"], by="sam", at=format_time(NOW_US)
+    )
+    sent += [publish(consuming, msgspec.json.encode(one), topic=topics.COMMANDS) for one in (other, command)]
+    assert left() == ["bob@b.example"]
+    consuming.now_us += 5 * DAY_US
+    sent += [post(-1, "ann@A.example"), post(4, "ann@a.example")]
+    assert left() == ["ann@a.example", "bob@b.example"]
+    publish_and_wait(consuming)
+    said = done()
+    assert {(one.command, one.room) for one in said} == {("k-9", "ingest")}
+    assert [one.removed for one in said] == [{"rejected_records": 1}, {"rejected_records": 2}]
+    consuming.now_us = NOW_US
+
+
+def publish_and_wait(consuming: Ingest) -> None:
+    """Once a later batch is stored, everything that an earlier one had to say is said."""
+    all_rows(consuming, consuming.post([{"type": "later"}]).json()["token"])
+
+
+@pytest.mark.parametrize("value", [value for value in POISON if value is None or len(value) < 900_000])
+def test_a_poisonous_command_is_left_to_journey_and_stops_nothing(consuming: Ingest, value: bytes | None) -> None:
+    before = consuming.get("/v1/rejected")["total"]
+    command = Command(id="k-11", action="erase", identities=["email:carl@c.example"], by="sam", at=format_time(NOW_US))
+    strange = [
+        msgspec.json.encode(msgspec.structs.replace(command, at="now")),
+        msgspec.json.encode(msgspec.structs.replace(command, identities=["nobody", "\0:x"])),
+    ]
+    token = publish(consuming, value, *strange, topic=topics.COMMANDS, key=b"")
+    assert consuming.get("/v1/rejected", token)["total"] == before
+    assert consuming.call("GET", "/health/ready", None, {}).status_code == 200
 
 
 def test_what_is_older_than_it_may_get_is_deleted_a_little_at_a_time(consuming: Ingest) -> None:

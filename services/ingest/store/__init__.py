@@ -5,4 +5,5 @@
 | tables | the tables |
 | sources | sources and their write keys |
 | rejected | rejected records and the history of their replays |
+| erased | erasures carried out on them |
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -84,6 +84,13 @@ class RejectedRecords:
         query = f"SELECT {_SELECT}, replayed_us FROM rejected WHERE {where} ORDER BY at_us DESC, id DESC LIMIT :limit"
         rows = self._database.execute(tx, query, {**params, "limit": limit}, **keys)
         return [Listed(Kept(*row[:-1]), row[-1]) for row in rows]
+
+    def pages(self, tx: Connection, size: int) -> Iterator[Sequence[Kept]]:
+        """All of them, so many at a time; those of a page may be deleted before the next."""
+        query, last = f"SELECT {_SELECT} FROM rejected WHERE id > :last ORDER BY id LIMIT :size", ""
+        while page := [Kept(*row) for row in self._database.execute(tx, query, {"last": last, "size": size})]:
+            yield page
+            last = page[-1].id
 
     def counts(self, tx: Connection, wanted: Wanted) -> Sequence[Counted]:
         """How many there are of each code and source."""

@@ -63,3 +63,26 @@ REPLAY = Table(
     Column("decided_by", Text, nullable=False),
 )
 """The history of replays: what became of each."""
+SECRET = Table(
+    "secret",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""Made once for the installation, never shown."""
+ERASURE = Table(
+    "erasure",
+    METADATA,
+    Column("command", Text, primary_key=True),
+    Column("until_us", BigInteger, nullable=False),
+    Column("removed", BigInteger, nullable=False),
+    Column("said", BigInteger, nullable=False),
+)
+"""Commands to erase somebody that were carried out here: how many records they removed, and how many were said to be (-1: nothing said)."""
+ERASED = Table(
+    "erased",
+    METADATA,
+    Column("digest", Text, primary_key=True),
+    Column("command", Text, primary_key=True),
+)
+"""Keyed hashes of what stands for somebody who was erased, so that what comes late is not kept either."""
