@@ -107,7 +107,7 @@ class Consumer:
         with self._database.snapshot() as tx:
             positions = self.positions(tx)
         return {
-            partition: sum(max(0, ends[topic][partition] - positions.get((topic, partition), 0)) for topic in TOPICS)
+            partition: sum(max(0, ends[topic].get(partition, 0) - positions.get((topic, partition), 0)) for topic in TOPICS)
             for partition in self.assignment()
         }
 

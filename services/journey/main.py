@@ -26,6 +26,7 @@ from services.journey.store.checking import Checked, Checking
 from services.journey.store.clocks import Clocks
 from services.journey.store.commanding import Commanding
 from services.journey.store.commands import StoredCommands
+from services.journey.store.destination import Destination
 from services.journey.store.folding import Folding
 from services.journey.store.identities import Identities
 from services.journey.store.people import People
@@ -77,7 +78,8 @@ def build(
     commanding = Commanding(StoredCommands(database), {})
     consumer = Consumer(bus, database, commanding, writer, read, monitoring, waiting.notify, clock, log)
     recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
-    relay = Relay(bus, database, consumer.assignment, consumer.positions, waiting, monitoring, log, recheck_s)
+    destination = Destination(database, settings.partitions)
+    relay = Relay(bus, database, consumer.assignment, consumer.positions, waiting, destination, monitoring, log, recheck_s)
     desk = Desk(settings, database, rules, read, consumer.positions, waiting, monitoring, clock)
     commands = Commands(bus.publisher(), clock, log)
     router = api.router(desk)

@@ -5,6 +5,8 @@ A month of which nothing is left is published as gone, and as a null once metric
 The work list is the table `unpublished`; a month leaves it when the bus holds it in the version listed, so that a crash between
 the two only repeats. One relay serves a partition of `journeys` at a time: the process that holds the partition of the same
 number of `touchpoints`, under a fence of that name.
+
+Now and then it looks at the topic itself: one that was made anew, or has lost records, is filled again.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from sqlalchemy import Connection
 
 from schemas.calendar import month_text
 from schemas.facts import WATERMARK_KEY, PersonMonth, Watermark, month_key
-from schemas.topics import JOURNEYS, METRICS
+from schemas.topics import JOURNEYS, METRICS, TOUCHPOINTS
 from services.journey.monitoring import Monitoring
 from services.journey.store.departing import GoneMonth, GoneMonths
+from services.journey.store.destination import Destination
 from services.journey.store.relaying import Unpublished, UnpublishedMonths
 from services.shared.bus import MAX_RECORD_BYTES, Bus, Outgoing, Position, Publisher
 from services.shared.db import Database
@@ -34,6 +37,8 @@ PUBLISH_TIMEOUT_S = 30.0
 BATCH = 2000
 REPORTED_S = 0.5
 """How often the bus is asked, at most, how far metrics has come."""
+LOOK_S = 2.0
+"""How often to look whether the topics are still what they were."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 5.0
 Positions = Mapping[tuple[str, int], int]
 
@@ -58,11 +63,14 @@ class Relay:
         serves: Callable[[], frozenset[int]],
         positions: Callable[[Connection], Positions],
         committed: Waiting,
+        destination: Destination,
         monitoring: Monitoring,
         log: Log,
         recheck_s: float,
     ) -> None:
         self._bus, self._database, self._serves, self._positions = bus, database, serves, positions
+        self._destination, self._look_s, self._topic_id = destination, 0.0, ""
+        self._inputs, self._outputs = 1, 0
         self._unpublished, self._gone = UnpublishedMonths(database), GoneMonths(database)
         self._asked_s = -REPORTED_S
         self._committed, self._monitoring, self._log, self._recheck_s = committed, monitoring, log, recheck_s
@@ -93,7 +101,9 @@ class Relay:
         while not self._stopping.is_set():
             seen = self._committed.commits
             try:
-                self._hold(self._serves())
+                if time.monotonic() >= self._look_s:
+                    self._look_at_topics()
+                self._hold(self._served())
                 while self._publishers and self._pass():
                     pass
                 self.trouble, pause_s = None, FIRST_PAUSE_S
@@ -106,6 +116,26 @@ class Relay:
                 continue
             self._committed.next_commit(seen, self._recheck_s)
         self._leave()
+
+    def _look_at_topics(self) -> None:
+        """How many partitions there are; and what the topic `journeys` has lost since the last time is listed to be published again."""
+        topic = self._bus.describe(JOURNEYS)
+        self._inputs, self._outputs = self._bus.describe(TOUCHPOINTS).partitions, topic.partitions
+        if self._destination.look(topic, self._bus.begin_offsets(JOURNEYS)):
+            self._log.warning("journeys_filled_again", topic=JOURNEYS)
+            self._watermarks = {}
+        self._topic_id, self._look_s = topic.id, time.monotonic() + LOOK_S
+
+    def _require_same_topic(self) -> None:
+        """A watermark in a topic that was made anew would promise what is not in it yet."""
+        if self._bus.describe(JOURNEYS).id != self._topic_id:
+            self._look_s = 0.0
+            raise Unavailable(f"topic {JOURNEYS} was created anew; it is going to be filled again")
+
+    def _served(self) -> frozenset[int]:
+        """The partitions of `journeys` to serve: those numbered as the ones held; what there are more goes round."""
+        held = self._serves()
+        return frozenset(number for number in range(self._outputs) if number % self._inputs in held)
 
     def _leave(self) -> None:
         try:
@@ -150,6 +180,8 @@ class Relay:
             for partition in self._publishers:
                 if self._watermarks.get(partition) != positions:
                     outgoing[partition].append(Outgoing(JOURNEYS, WATERMARK_KEY, mark, partition))
+        if any(outgoing.values()):
+            self._require_same_topic()
         sent = {partition: self._publishers[partition].publish(records) for partition, records in outgoing.items() if records}
         places = {partition: _wait(future) for partition, future in sent.items()}
         if is_all:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from services.shared.bus import Bus, Consumer, Record
+from services.shared.bus import Bus, Consumer, Record, TopicInfo
 from services.shared.db import Database
 from services.shared.errors import Contended, Misplaced, PositionMoved, Rejected, Unavailable
 from services.shared.log import Log
@@ -21,6 +21,8 @@ from services.shared.positions import Positions
 
 REPORT_S = 1.0
 """How often the bus is told, at most, how far the group has come."""
+LOOK_S = 2.0
+"""How often to look whether the topics are still what they were, and whether a partition that is stopped can go on."""
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
 
@@ -96,11 +98,17 @@ class ConsumeLoop:
                 pause_s = FIRST_PAUSE_S
 
     def _session(self) -> None:
-        """One membership of the group: ends when asked to stop, or raises Unavailable."""
+        """One membership of the group: ends when asked to stop or when a topic is not what it was, or raises Unavailable."""
+        topics, look_s = self._describe(), time.monotonic() + LOOK_S
         consumer = self._bus.consumer(self._group, self._topics)
         self._next, self._reported, self.stopped = {}, {}, {}
         try:
             while not self._stopping.is_set():
+                if time.monotonic() >= look_s:
+                    if self._describe() != topics:
+                        return
+                    self._seek_stopped(consumer)
+                    look_s = time.monotonic() + LOOK_S
                 records = self._poll(consumer)
                 self._follow_assignment(consumer)
                 if wanted := [record for record in records if self._is_next(record)]:
@@ -121,14 +129,13 @@ class ConsumeLoop:
         """The next records; partitions whose position the bus does not have any more are stopped."""
         try:
             return consumer.poll(0.5, self._batch)
-        except Misplaced as error:
-            for topic in self._topics:
-                begin, end = self._bus.begin_offsets(topic), self._bus.end_offsets(topic)
-                for pair, offset in list(self._next.items()):
-                    if pair[0] == topic and not begin[pair[1]] <= offset <= end[pair[1]]:
-                        del self._next[pair]
-                        self._stop_partition(*pair, error)
+        except Misplaced:
+            self._seek_all(consumer)
+            self._on_commit()
             return []
+
+    def _describe(self) -> list[TopicInfo]:
+        return [self._bus.describe(topic) for topic in self._topics]
 
     def _is_next(self, record: Record) -> bool:
         return record.offset >= self._next.get((record.topic, record.partition), record.offset + 1)
@@ -153,12 +160,17 @@ class ConsumeLoop:
             with self._database.transaction() as tx:
                 offset = self._positions.start(tx, info, partition)
             consumer.seek(topic, partition, offset)
-            self._next[topic, partition] = offset
         except Misplaced as error:
+            self._next.pop((topic, partition), None)
             self._stop_partition(topic, partition, error)
+        else:
+            self._next[topic, partition] = offset
+            self.stopped = {pair: why for pair, why in self.stopped.items() if pair != (topic, partition)}
 
     def _stop_partition(self, topic: str, partition: int, error: Misplaced) -> None:
         why = f"{error} (to go on, run `{self._positions.mend}`)"
+        if self.stopped.get((topic, partition)) == why:
+            return
         self.stopped = {**self.stopped, (topic, partition): why}
         self._log.error("partition_stopped", topic=topic, partition=partition, reason=why)
 
@@ -179,6 +191,14 @@ class ConsumeLoop:
         """Another member went on from where this one stood: go on from where the room stands now."""
         for pair in list(self._next):
             self._seek(consumer, *pair)
+
+    def _seek_stopped(self, consumer: Consumer) -> None:
+        """Go on where somebody has mended what was in the way."""
+        before = self.stopped.keys() & consumer.assignment()
+        for pair in sorted(before):
+            self._seek(consumer, *pair)
+        if before - self.stopped.keys():
+            self._on_commit()
 
     def _take_one_by_one(self, consumer: Consumer, records: list[Record]) -> None:
         for record in records:

@@ -48,7 +48,7 @@ class Positions:
     def start(self, tx: Connection, topic: TopicInfo, partition: int) -> int:
         """The offset to go on from, 0 for a partition never read.
 
-        Raises Misplaced if the topic was recreated or has another number of partitions than when the position was stored.
+        Raises Misplaced if the topic was recreated or has another number of partitions than when positions in it were stored.
         """
         self._database.execute(
             tx,
@@ -56,12 +56,13 @@ class Positions:
             "VALUES (:topic, :partition, :id, :partitions, 0) ON CONFLICT DO NOTHING",
             {"topic": topic.name, "partition": partition, "id": topic.id, "partitions": topic.partitions},
         )
-        stored = self.read(tx)[topic.name, partition]
-        if stored.topic_id != topic.id:
-            raise Misplaced(f"topic {topic.name} was deleted and created again")
-        if stored.partitions != topic.partitions:
-            raise Misplaced(f"topic {topic.name} had {stored.partitions} partitions and has {topic.partitions} now")
-        return stored.next_offset
+        stored = self.read(tx)
+        for (name, _), position in stored.items():
+            if name == topic.name and position.topic_id != topic.id:
+                raise Misplaced(f"topic {name} was deleted and created again")
+            if name == topic.name and position.partitions != topic.partitions:
+                raise Misplaced(f"topic {name} had {position.partitions} partitions and has {topic.partitions} now")
+        return stored[topic.name, partition].next_offset
 
     def move(self, tx: Connection, moves: Mapping[tuple[str, int], tuple[int, int]]) -> None:
         """Compare-and-set {(topic, partition): (from, to)}, in one order for all writers. Raises PositionMoved if any is not at `from`."""

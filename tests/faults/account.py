@@ -99,10 +99,14 @@ class Account:
             highest = tokens.decode(",".join(self._tokens))
         return tokens.encode((topic, partition, offset) for (topic, partition), offset in highest.items())
 
-    def forget(self, ids: Iterable[str] = ()) -> None:
-        """These are lost, and a test says so; and receipts of another bus are no use any more."""
+    def lose(self, ids: Iterable[str]) -> None:
+        """These are lost, and a test says so."""
         with self._lock:
             self.acknowledged = {id: body for id, body in self.acknowledged.items() if id not in set(ids)}
+
+    def forget_tokens(self) -> None:
+        """Receipts of a topic that is gone."""
+        with self._lock:
             self._tokens.clear()
 
     def settle(self) -> None:

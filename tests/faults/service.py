@@ -85,7 +85,7 @@ class Service(Process):
         return finish(waypost, arguments, self.settings)
 
 
-def until(happened: Callable[[], Any], else_tell: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+def until(happened: Callable[[], Any], else_tell: Callable[[], Any], patience_s: float = 60.0) -> Any:
     """What `happened()` gives, once it is true. It is asked again and again: only for what cannot be waited for otherwise."""
     for _ in range(int(patience_s / LOOK_S)):
         if found := happened():

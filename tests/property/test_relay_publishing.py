@@ -24,6 +24,7 @@ from services.journey import relay as relaying
 from services.journey.monitoring import Monitoring
 from services.journey.relay import Relay
 from services.journey.store.departing import GoneMonths
+from services.journey.store.destination import Destination
 from services.journey.store.people import unpack
 from services.shared.bus import Record, TopicInfo, TopicSpec, partition_of
 from services.shared.bus.embedded import EmbeddedBus
@@ -75,7 +76,7 @@ class Installation:
         """Everything from nothing."""
         self.store.clear()
         self.bus.delete(JOURNEYS)
-        self.bus.create([TopicSpec(JOURNEYS, PARTITIONS)])
+        self.bus.create([TopicSpec(JOURNEYS, PARTITIONS), TopicSpec(TOUCHPOINTS, PARTITIONS)])
         self.relays = [self._relay(number) for number in range(2)]
         self.metrics = self.bus.consumer(METRICS, [JOURNEYS])
         self.metrics.poll(0)
@@ -108,6 +109,7 @@ class Installation:
         """A process goes on: it looks, publishes, notes what it published; if it was shut out, it begins anew later."""
         relay = self.relays[number]
         try:
+            relay._look_at_topics()
             relay._hold(ALL)
             while relay._pass():
                 pass
@@ -150,14 +152,15 @@ class Installation:
             return {pair: stored.next_offset for pair, stored in self.positions.read(tx).items()}
 
         monitoring, log = Monitoring(CollectorRegistry()), Log("journey", system_clock, stream=io.StringIO())
-        return Relay(self.bus, self.databases[number], lambda: ALL, positions, Waiting(), monitoring, log, 1.0)
+        destination = Destination(self.databases[number], PARTITIONS)
+        return Relay(self.bus, self.databases[number], lambda: ALL, positions, Waiting(), destination, monitoring, log, 1.0)
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder: Path = tmp_path_factory.mktemp("relay")
     bus = EmbeddedBus(folder / "bus.sqlite")
-    bus.create([TopicSpec(JOURNEYS, PARTITIONS)])
+    bus.create([TopicSpec(JOURNEYS, PARTITIONS), TopicSpec(TOUCHPOINTS, PARTITIONS)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(relaying, "BATCH", 2)
         patch.setattr(relaying, "REPORTED_S", 0.0)

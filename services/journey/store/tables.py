@@ -34,8 +34,11 @@ INSTALLATION = Table(
     Column("namespace", _Text, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("journeys_id", _Text),
+    Column("journeys_begin", BigInteger),
 )
-"""One row: the UUID namespace of person ids, and the last version given out (SQLite; PostgreSQL has the sequence `version_seq`)."""
+"""One row: the UUID namespace of person ids, and the last version given out (SQLite; PostgreSQL has the sequence `version_seq`); which
+topic `journeys` all months were published to, and the sum of its partitions' first offsets then (`store/destination.py`)."""
 
 IDENTITY = Table(
     "identity",
