@@ -247,6 +247,7 @@ def rebuild_metrics(data: Data = None) -> None:
     from services.cli.progress import counting
     from services.metrics.store.rebuilding import rebuild
     from services.shared.config import load
+    from services.shared.positions import bounds_of
 
     settings = load(data=data)
     with (
@@ -254,7 +255,7 @@ def rebuild_metrics(data: Data = None) -> None:
         closing(open_database(settings, "metrics")) as database,
         counting("facts counted anew") as step,
     ):
-        facts = rebuild(database, bus.describe(JOURNEYS), settings.time_zone, step)
+        facts = rebuild(database, bus.describe(JOURNEYS), settings.time_zone, step, bounds_of(bus, JOURNEYS))
     entry.say(f"All KPIs are those of {facts:,} facts by this version and these settings.")
 
 

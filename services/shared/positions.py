@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Table, Text
 
-from services.shared.bus import TopicInfo
+from services.shared.bus import Bus, TopicInfo
 from services.shared.db import Database
 from services.shared.errors import Misplaced, PositionMoved
 
@@ -18,6 +18,16 @@ class Stored(NamedTuple):
     topic_id: str
     partitions: int
     next_offset: int
+
+
+Bounds = Mapping[int, tuple[int, int]]
+"""Per partition, the first offset that a topic can be asked for, and the one after its last record."""
+
+
+def bounds_of(bus: Bus, topic: str) -> Bounds:
+    """What a topic has now."""
+    begins, ends = bus.begin_offsets(topic), bus.end_offsets(topic)
+    return {partition: (begins[partition], ends[partition]) for partition in begins}
 
 
 def position_table(metadata: MetaData) -> Table:
@@ -57,11 +67,11 @@ class Positions:
             {"topic": topic.name, "partition": partition, "id": topic.id, "partitions": topic.partitions},
         )
         stored = self.read(tx)
-        for (name, _), position in stored.items():
-            if name == topic.name and position.topic_id != topic.id:
-                raise Misplaced(f"topic {name} was deleted and created again")
-            if name == topic.name and position.partitions != topic.partitions:
-                raise Misplaced(f"topic {name} had {position.partitions} partitions and has {topic.partitions} now")
+        for position in (stored[pair] for pair in stored if pair[0] == topic.name and pair[1] < topic.partitions):
+            if position.topic_id != topic.id:
+                raise Misplaced(f"topic {topic.name} was deleted and created again")
+            if position.partitions != topic.partitions:
+                raise Misplaced(f"topic {topic.name} had {position.partitions} partitions and has {topic.partitions} now")
         return stored[topic.name, partition].next_offset
 
     def move(self, tx: Connection, moves: Mapping[tuple[str, int], tuple[int, int]]) -> None:

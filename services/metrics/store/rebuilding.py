@@ -22,12 +22,12 @@ from services.metrics.migrations import HISTORY
 from services.metrics.store import changes, filling, generations
 from services.metrics.store.filling import Filling
 from services.metrics.store.summing import Summing
-from services.metrics.store.tables import ROW_KEY
+from services.metrics.store.tables import POSITION, ROW_KEY
 from services.shared.bus import TopicInfo
 from services.shared.db import Database
 from services.shared.errors import Contended, Misconfigured
 from services.shared.migrating import migrate
-from services.shared.positions import Positions
+from services.shared.positions import Bounds, Positions
 
 _Result = TypeVar("_Result")
 _OF_THE_TOPIC = ("position", "watermark", "effect", "fact", "person_month", "fact_change", "filling")
@@ -55,15 +55,22 @@ class _Read(NamedTuple):
     changes: Sequence[int]
 
 
-def rebuild(database: Database, topic: TopicInfo, time_zone: str, on_progress: Callable[[int, int | None, str], None]) -> int:
+def rebuild(
+    database: Database,
+    topic: TopicInfo,
+    time_zone: str,
+    on_progress: Callable[[int, int | None, str], None],
+    bounds: Bounds | None = None,
+) -> int:
     """Recompute the rollups by this code and these settings, beside running processes; returns how many facts there were.
 
-    Questions are answered from the live generation until the next one has caught up. Facts that came from a topic that was recreated
-    or has another number of partitions are forgotten: the consumers read the topic again from its start.
+    Questions are answered from the live generation until the next one has caught up. Facts that came from a topic that was recreated,
+    has another number of partitions or (if its `bounds` are given) does not have what comes next are forgotten: the consumers read the
+    topic again from its start.
 
     Raises Misconfigured if a rebuild with other settings was started meanwhile.
     """
-    rebuilding = Rebuilding(database, topic, time_zone)
+    rebuilding = Rebuilding(database, topic, time_zone, bounds=bounds)
     for doing, done, total in rebuilding.steps():
         on_progress(done, total, doing)
     return rebuilding.facts
@@ -72,8 +79,10 @@ def rebuild(database: Database, topic: TopicInfo, time_zone: str, on_progress: C
 class Rebuilding:
     """One rebuild by one process; several of the same settings help each other. `facts`: how many were counted, so far."""
 
-    def __init__(self, database: Database, topic: TopicInfo, time_zone: str, page: int = PAGE) -> None:
-        self._database, self._topic, self._page = database, topic, page
+    def __init__(
+        self, database: Database, topic: TopicInfo, time_zone: str, page: int = PAGE, bounds: Bounds | None = None
+    ) -> None:
+        self._database, self._topic, self._page, self._bounds = database, topic, page, bounds
         self._calendar, self._hash = Calendar(time_zone), generations.generation_hash(time_zone)
         self._summing, self._caught_up = Summing(database), 0
         self._round, self._left = 0, -1
@@ -122,11 +131,24 @@ class Rebuilding:
         """A generation without a fact, live at once: the topic is read from its start."""
         for table in _OF_THE_TOPIC:
             self._database.execute(tx, f"DELETE FROM {table}")
+        topic = self._topic
+        starts = [(topic.name, number, topic.id, topic.partitions, begin) for number, (begin, _) in (self._bounds or {}).items()]
+        self._database.insert(tx, POSITION, ("topic", "partition", "topic_id", "partitions", "next_offset"), starts)
         generations.switch(self._database, tx, generations.add(self._database, tx, self._hash))
 
     def _fits(self, tx: Connection) -> bool:
         stored = Positions(self._database, generations.MEND).read(tx)
-        return all((one.topic_id, one.partitions) == (self._topic.id, self._topic.partitions) for one in stored.values())
+        return all(
+            (one.topic_id, one.partitions) == (self._topic.id, self._topic.partitions) and self._has(number, one.next_offset)
+            for (_, number), one in stored.items()
+        )
+
+    def _has(self, partition: int, offset: int) -> bool:
+        """Whether the topic has what comes next, as far as is known."""
+        if self._bounds is None or partition not in self._bounds:
+            return True
+        begin, end = self._bounds[partition]
+        return begin <= offset <= end
 
     def _is_mine(self, tx: Connection, generation: int) -> bool:
         found = self._database.execute(tx, "SELECT hash FROM generation WHERE number = :number", {"number": generation})
