@@ -200,7 +200,7 @@ def _wait(desk: Desk, after: str | None, timeout: str | None) -> None:
 def _page(request: Request, name: str, page: Page) -> Response:
     """As CSV, the cursor is in the header X-Waypost-Next-Cursor."""
     if not wants_csv(request):
-        return _json({name: page.rows, "next_cursor": page.next_cursor})
+        return _json({name: page.rows, "next_cursor": page.next_cursor, **page.beside})
     answer = csv_answer(page.rows, name)
     if page.next_cursor is not None:
         answer.headers["X-Waypost-Next-Cursor"] = page.next_cursor

@@ -191,6 +191,16 @@ class CaseRow(Case):
     person_id: str
 
 
+class Likely(BaseModel):
+    person_id: str
+    identity: str = Field(description="the identity that this person goes by")
+    reason: str = Field(
+        description="same_email or same_phone (another spelling), same_order, same_case, same_handle (split in time)"
+    )
+    mine: str
+    theirs: str
+
+
 class TouchpointsAnswer(BaseModel):
     touchpoints: list[Touchpoint]
     next_cursor: str | None = Cursor
@@ -199,6 +209,9 @@ class TouchpointsAnswer(BaseModel):
 class IdentitiesAnswer(BaseModel):
     identities: list[Identity]
     next_cursor: str | None = Cursor
+    likely_duplicates: list[Likely] = Field(
+        description="other people whom the identities of this page, and on the first page split ones, lead to: at most 100 guesses"
+    )
 
 
 class EvidenceAnswer(BaseModel):

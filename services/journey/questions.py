@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -18,8 +19,10 @@ from services.journey.domain.derive import Derived
 from services.journey.domain.describe import Description, Journey, describe, journey_at
 from services.journey.domain.fold import FoldRules
 from services.journey.domain.state import Key
+from services.journey.duplicates import Duplicates
 from services.journey.export import Export
 from services.journey.grounds import Showing
+from services.journey.store.evidence import Evidence
 from services.journey.store.people import Person
 from services.journey.store.places import Place
 from services.journey.store.read import KnownJourney, Reading
@@ -38,10 +41,11 @@ Row = TypeVar("Row")
 
 
 class Page(NamedTuple):
-    """Rows of a list, and the place to go on from; None: that was all."""
+    """Rows of a list, and the place to go on from; None: that was all. What is told `beside` them is not in a table (CSV)."""
 
     rows: Sequence[Mapping[str, Any]]
     next_cursor: str | None
+    beside: Mapping[str, Any] = MappingProxyType({})
 
 
 class Questions:
@@ -53,6 +57,7 @@ class Questions:
         self._rules, self._derive, self._now_us = rules, derive, now_us
         self._reading = Reading(database, tx, settings.partitions)
         self._resolving = Resolving(database, tx, settings.shared_handle_customers)
+        self._evidence = Evidence(database, tx)
         self._showing = Showing(database, tx, self._resolving, derive)
 
     # -- people -------------------------------------------------------------------------------------------------------------
@@ -70,7 +75,11 @@ class Questions:
         start = rank_key(after) if after is not None else (-1, "")
         listed = sorted((name for name in names if rank_key(name) > start), key=rank_key)
         rows = [self._identity(name, names[name], person.root, at_us) for name in listed[:limit]]
-        return Page(rows, asked.cursor((listed[limit - 1],)) if len(listed) > limit else None)
+        leads = {name: names[name] for name in listed[:limit]} | (
+            self._resolving.split_with(person.root) if after is None else {}
+        )
+        likely = self._likely(leads, person.root, at_us)
+        return Page(rows, asked.cursor((listed[limit - 1],)) if len(listed) > limit else None, {"likely_duplicates": likely})
 
     def export(self, wanted: Wanted, at_us: int) -> Iterator[bytes]:
         """Everything that is held on a person, as one JSON document in parts."""
@@ -135,6 +144,20 @@ class Questions:
         found = self._showing.evidence(identity, root, at_us, None, FIRST_EVIDENCE)
         more = asked.cursor(found.next_place) if found.next_place is not None else None
         return row | {"evidence": found.rows, "more_evidence": more}
+
+    def _likely(self, names: Mapping[str, int], root: int, at_us: int) -> list[Answer]:
+        guesses = Duplicates(self._resolving, self._evidence, lambda identity: self._owner(identity, at_us))
+        found = guesses.of(names, root, self._showing.commands({root, *names.values()}))
+        return [
+            {
+                "person_id": likely.person.person_id,
+                "identity": self._resolving.name(likely.person.root),
+                "reason": likely.reason,
+                "mine": likely.mine,
+                "theirs": likely.theirs,
+            }
+            for likely in found
+        ]
 
     def _stages(self, root: int, newest_first: Sequence[Derived], facts: Sequence[Fact]) -> list[Stage | None]:
         """The stage each of these counts in. Days list their touchpoints in order, so the place of the oldest in its day gives all."""

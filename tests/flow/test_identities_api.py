@@ -16,7 +16,7 @@ from schemas.touchpoint import Accepted
 from services.journey.docs import EvidenceAnswer, IdentitiesAnswer
 from services.shared.bus import Outgoing
 from services.shared.db import Database, sqlite_url
-from tests.builders import DAY_US, HOUR_US, START_US, touchpoint
+from tests.builders import DAY_US, HOUR_US, START_US, order, touchpoint
 from tests.flow.journey_room import JSON, Journey, running, settings_of
 from tests.parts.postgres import Postgres
 
@@ -38,7 +38,9 @@ def at(us: int) -> str:
 
 def identities(journey: Journey, person: str, limit: int = 100) -> dict[str, JSON]:
     rows = journey.rows(f"/v1/persons/{person}/identities", "identities", limit)
-    assert IdentitiesAnswer(identities=rows, next_cursor=None).model_dump(by_alias=True)["identities"] == rows
+    assert (
+        IdentitiesAnswer(identities=rows, next_cursor=None, likely_duplicates=[]).model_dump(by_alias=True)["identities"] == rows
+    )
     return {row["identity"]: row for row in rows}
 
 
@@ -147,3 +149,39 @@ def test_an_alias_of_a_trusted_source_points_to_its_command(journey: Journey) ->
         "alias": (True, command.id),
         "link": (True, command.id),
     }
+
+
+def test_likely_duplicates_are_listed_with_the_reason(journey: Journey) -> None:
+    journey.post(
+        touchpoint("1", 0, "customer_id:ann", "email:ann.lee@x.example", "phone:+491711234567", "device_id:d"),
+        touchpoint("2", 0, "customer_id:ann", order=order("o-1")),
+        touchpoint("3", 0, "customer_id:tag", "email:annlee+shop@x.example"),
+        touchpoint("4", 0, "email:annlee@x.example"),
+        touchpoint("5", 0, "customer_id:phone", "phone:0171 1234567"),
+        touchpoint("6", 0, "customer_id:order", order=order("o-1")),
+        touchpoint("7", 0, "customer_id:tablet", "device_id:d"),
+        touchpoint("8", 0, "customer_id:other", "email:ann.lee@y.example"),
+        touchpoint("9", 0, "customer_id:other", "email:ann.leer+x@x.example"),
+    )
+    answer = journey.get("/v1/persons/customer_id:ann/identities")
+    assert [(row["identity"], row["reason"], row["mine"], row["theirs"]) for row in answer["likely_duplicates"]] == [
+        ("email:annlee@x.example", "same_email", "email:ann.lee@x.example", "email:annlee@x.example"),
+        ("customer_id:tag", "same_email", "email:ann.lee@x.example", "email:annlee+shop@x.example"),
+        ("customer_id:phone", "same_phone", "phone:+491711234567", "phone:0171 1234567"),
+        ("customer_id:order", "same_order", "order:shop/o-1", "order:shop/o-1"),
+        ("customer_id:tablet", "same_handle", "device_id:d", "device_id:d"),
+    ]
+    assert answer["likely_duplicates"][1]["person_id"] == journey.person("customer_id:tag")["person_id"]
+    first = journey.get("/v1/persons/customer_id:ann/identities", limit=1)
+    assert [row["reason"] for row in first["likely_duplicates"]] == ["same_order", "same_handle"]
+    second = journey.get("/v1/persons/customer_id:ann/identities", limit=1, cursor=first["next_cursor"])
+    assert [row["reason"] for row in second["likely_duplicates"]] == ["same_email", "same_email"]
+
+
+def test_whom_somebody_parted_is_no_likely_duplicate(journey: Journey) -> None:
+    journey.post(touchpoint("1", 0, "email:ann.lee@x.example"), touchpoint("2", 0, "customer_id:tag", "email:annlee@x.example"))
+    path = "/v1/persons/email:ann.lee@x.example/identities"
+    assert [row["identity"] for row in journey.get(path)["likely_duplicates"]] == ["customer_id:tag"]
+    pair = ["email:ann.lee@x.example", "email:annlee@x.example"]
+    journey.command("/v1/identities/unlink", {"identities": pair, "reason": "father and son", "by": "eve"})
+    assert journey.get(path)["likely_duplicates"] == []

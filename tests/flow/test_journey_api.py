@@ -151,7 +151,9 @@ def test_identities_say_why_they_are_one_person(journey: Journey) -> None:
         touchpoint("u2", 6 * DAY_US, "customer_id:c-42", "device_id:e"),
     )
     rows = journey.rows("/v1/persons/customer_id:c-42/identities", "identities", 2)
-    assert IdentitiesAnswer(identities=rows, next_cursor=None).model_dump(by_alias=True)["identities"] == rows
+    assert (
+        IdentitiesAnswer(identities=rows, next_cursor=None, likely_duplicates=[]).model_dump(by_alias=True)["identities"] == rows
+    )
     told = {row["identity"]: row for row in rows}
     assert list(told) == [
         "customer_id:c-42",

@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 from services.journey.store.places import BEFORE, COLUMNS, FROM, NEWEST_FIRST, Place, given
 from services.shared.db import Database, Keys
 
+LAST_CHARACTER = chr(0x10FFFF)
+
 
 class SeenTogether(NamedTuple):
     """A stored touchpoint that shows identities together."""
@@ -45,6 +47,27 @@ class Evidence:
             k=_ids(sets),
         )
         return [SeenTogether(Place(*row[:6]), row[6], row[7], bytes(row[8])) for row in rows]
+
+    def written(self, names: Collection[str], prefixes: Collection[str], limit: int) -> list[tuple[int, str]]:
+        """The known identities of these names, and some of those that begin with each of these prefixes; (id, name)."""
+        rows = list(
+            self._db.execute(
+                self._tx,
+                "SELECT i.id, i.name FROM {k} JOIN identity i ON i.name = k.name ORDER BY i.name LIMIT :limit",
+                {"limit": limit},
+                k=Keys({"name": "text"}, [(name,) for name in sorted(names)]),
+            )
+        )
+        if prefixes:
+            ranges = {f"from{index}": prefix for index, prefix in enumerate(prefixes)}
+            ends = {f"to{index}": prefix + LAST_CHARACTER for index, prefix in enumerate(prefixes)}
+            each = " UNION ALL ".join(
+                f"SELECT * FROM (SELECT id, name FROM identity WHERE name >= CAST(:from{index} AS text) "
+                f"AND name < CAST(:to{index} AS text) ORDER BY name LIMIT :limit) AS r{index}"
+                for index in range(len(ranges))
+            )
+            rows += self._db.execute(self._tx, each, {"limit": limit, **ranges, **ends})
+        return [(row[0], row[1]) for row in rows]
 
     def next_newer_us(self, sets: Collection[int], place: Place) -> int | None:
         """The time of the first touchpoint of these sets at or after a place."""

@@ -67,6 +67,12 @@ class Resolving:
         shown = frozenset(one.id for one in sets if len(one.members) > 1 and identity in one.members)
         return Grounds(shown, companies, isinstance(self._view.rule(identity), Settled))
 
+    def others_of(self, identity: int, root: int) -> list[int]:
+        """The other customers with whom a handle was seen that is not shared."""
+        self._learn([identity], evidence=True)
+        _, companies = deciding(self._view, identity)
+        return sorted(one for one in set(companies.values()) - {root} if is_customer(self.name(one)))
+
     def names_of(self, root: int, time_us: int) -> dict[str, int]:
         """All identities that resolve to a root at a time, by name, in no order."""
         candidates = self._candidates(root)
@@ -78,6 +84,14 @@ class Resolving:
         """The shared handles with which a root was seen, by name."""
         seen = {member for one in self._sets_of_root(root) for member in one.members}
         return {self._view.identities[one].name: one for one in seen if one != root and self._view.is_shared(one)}
+
+    def split_with(self, root: int) -> dict[str, int]:
+        """The handles that a customer was seen with and others too, whoever owns them now; by name."""
+        if not is_customer(self.name(root)):
+            return {}
+        seen = {member for one in self._sets_of_root(root) for member in one.members if member != root}
+        split = (self._view.identities[one] for one in seen if not self._view.is_shared(one))
+        return {known.name: known.id for known in split if known.customers > 1}
 
     # -- inside -------------------------------------------------------------------------------------------------------------
 
