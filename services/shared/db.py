@@ -21,6 +21,8 @@ from sqlalchemy.types import BigInteger, Boolean, Float, Integer, LargeBinary, S
 
 from services.shared.errors import Contended, Unavailable
 
+IDLE_IN_TRANSACTION_S = 60
+"""How long a PostgreSQL transaction in which nothing happens keeps its locks: a process that stands still must not stop the others."""
 _CONTENTION = frozenset({"40001", "40P01", "55P03"})
 """SQLSTATE of serialisation failures, deadlocks and locks that could not be had."""
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
@@ -155,8 +157,10 @@ def postgres_url(url: str) -> str:
 
 def _postgres(url: str, schema: str, pool_size: int) -> Engine:
     arguments: dict[str, object] = {"connect_timeout": 5, "application_name": f"waypost {schema}".strip()}
+    options = [f"-cidle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S}s"]
     if schema:
-        arguments["options"] = f"-csearch_path={schema}"
+        options.append(f"-csearch_path={schema}")
+    arguments["options"] = " ".join(options)
     return create_engine(
         postgres_url(url), pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, connect_args=arguments
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from services.cli import parts
+from services.shared import db
 from services.shared.bus import Bus, embedded, kafka
 from services.shared.config import Settings
 from services.shared.db import Database
@@ -21,6 +22,8 @@ from tests.faults.crashing import ArmedDatabase, Fuse, armed_bus
 
 FUSE = "WAYPOST_TEST_FUSE"
 SESSION_S = 1.5
+IDLE_S = 3
+"""How long a transaction in which nothing happens keeps its locks."""
 
 
 def waypost(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -32,6 +35,7 @@ def waypost(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     with ExitStack() as stack:
         for module, bus in ((embedded, embedded.EmbeddedBus), (kafka, kafka.KafkaBus)):
             stack.enter_context(patch.object(module, bus.__name__, partial(bus, session_timeout_s=SESSION_S)))
+        stack.enter_context(patch.object(db, "IDLE_IN_TRANSACTION_S", IDLE_S))
         if fuse and Path(fuse).exists():
             _arm(stack, Fuse(Path(fuse)))
         main()

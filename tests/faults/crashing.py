@@ -36,13 +36,15 @@ _THREADS = {"consume journey": "journey", "consume metrics": "metrics", "relay":
 
 
 class Fuse:
-    """A file with a point and a number: the process dies at that passing of the point. Read once, when the process starts."""
+    """A file with a point, a number and a signal: the process sends itself the signal (SIGKILL: it dies; SIGSTOP: it stands still) at that
+    passing of the point. Read once, when the process starts."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        point, number = file.read_text().split()
+        point, number, name = file.read_text().split()
         assert point in POINTS
         self._point, self._left, self._lock = point, int(number), threading.Lock()
+        self._signal = signal.Signals[name]
 
     def passing(self, point: str) -> None:
         """The file goes first, so that it tells whether the process came to its point."""
@@ -52,7 +54,7 @@ class Fuse:
             self._left -= 1
             if self._left == 0:
                 self._file.unlink()
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._signal)
 
 
 def armed_bus(bus: Bus, fuse: Fuse) -> Bus:

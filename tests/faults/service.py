@@ -44,9 +44,22 @@ class Service(Process):
 
     def start_to_die(self, point: str, number: int = 1) -> None:
         """Start it; it dies when it passes this point for the n-th time, which may be before it answers anybody."""
-        self._fuse.write_text(f"{point} {number}")
+        self._fuse.write_text(f"{point} {number} SIGKILL")
         with suppress(Ended):
             self.start()
+
+    def start_to_freeze(self, point: str, number: int = 1) -> None:
+        """Start it; it stands still when it passes this point for the n-th time."""
+        self._fuse.write_text(f"{point} {number} SIGSTOP")
+        self.start()
+
+    def is_frozen(self, within_s: float) -> bool:
+        """Whether it has come to the point where it stands still."""
+        waited_s = 0.0
+        while self._fuse.exists() and waited_s < within_s:
+            _pause.wait(LOOK_S)
+            waited_s += LOOK_S
+        return not self._fuse.exists()
 
     def died(self) -> None:
         """Return once it has died at its point."""
