@@ -75,7 +75,7 @@ class Identities:
         if value is None:
             return None
         if not isinstance(value, str):
-            value = _number(value)
+            value = number_text(value)
         text = value.strip() if value.isascii() else unicodedata.normalize("NFC", value).strip()
         if namespace == "email":
             text = text.lower() if text.isascii() else unicodedata.normalize("NFC", text.lower())
@@ -121,7 +121,7 @@ def _bad_namespace(text: str) -> Rejected:
     )
 
 
-def _number(value: int | float) -> str:
+def number_text(value: int | float) -> str:
     """As JavaScript writes it: 42.0 is 42, and whole numbers have no exponent below 10²¹."""
     return str(int(value)) if abs(value) < 1e21 and value == int(value) else repr(value)
 

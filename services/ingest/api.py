@@ -24,6 +24,7 @@ from services.ingest.domain.ids import keyed
 from services.ingest.domain.split import split
 from services.ingest.meters import Meters
 from services.ingest.outbox import Outbox
+from services.ingest.personal_data import PersonalData
 from services.ingest.request import Disconnected, Headers, idempotency_key, is_lines, is_set, read_body, read_query, sent_keys
 from services.ingest.store.sources import Source
 from services.shared.bus import Outgoing, Position, Publisher
@@ -67,8 +68,17 @@ class Answer(NamedTuple):
 class Touchpoints:
     """ASGI application of one path. Stateless but for the outbox of the loop that it runs on."""
 
-    def __init__(self, registry: Registry, publisher: Publisher, identities: Identities, clock: Clock, meters: Meters) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        publisher: Publisher,
+        identities: Identities,
+        personal_data: PersonalData,
+        clock: Clock,
+        meters: Meters,
+    ) -> None:
         self._registry = registry
+        self._personal_data = personal_data
         self._publisher = publisher
         self._identities = identities
         self._clock = clock
@@ -129,7 +139,7 @@ class Touchpoints:
         received_us = self._clock()
         key = idempotency_key(headers)
         new_id = ids.timed(received_us, os.urandom) if key is None else keyed(source.name, key)
-        return Arrival(source.name, source.system, received_us, new_id, source.is_trusted)
+        return Arrival(source.name, source.system, received_us, new_id, source.is_trusted, self._personal_data.of(source.name))
 
     async def _publish(self, source: Source, batch: Batch, began: float) -> Answer:
         """Success only once the bus holds every record; otherwise everything is to come again."""

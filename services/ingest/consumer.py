@@ -11,16 +11,18 @@ from sqlalchemy import Connection
 from schemas.commands import Command, Done
 from schemas.normal import Identities
 from schemas.times import format_time, parse_time_us
-from schemas.topics import COMMANDS, DONE, REJECTED
+from schemas.topics import COMMANDS, REJECTED
 from services.ingest.domain.kept import Kept, Place, read, unreadable
 from services.ingest.meters import Meters
+from services.ingest.personal_data import PersonalData
 from services.ingest.restarting import Restarting
 from services.ingest.store.erased import Erase, Erased
 from services.ingest.store.rejected import RejectedRecords
-from services.shared.bus import Bus, Outgoing, Record
+from services.shared.bus import Bus, Record
 from services.shared.clock import Clock
 from services.shared.consume import ConsumeLoop
 from services.shared.db import Database
+from services.shared.done import Saying
 from services.shared.errors import Misplaced, Rejected, Unavailable, WaypostError
 from services.shared.log import Log
 from services.shared.waiting import Waiting
@@ -28,7 +30,6 @@ from services.shared.waiting import Waiting
 GROUP = "ingest"
 TOPICS = (REJECTED, COMMANDS)
 BATCH = 500
-PUBLISH_TIMEOUT_S = 30.0
 _COMMAND = msgspec.json.Decoder(Command)
 
 
@@ -36,10 +37,18 @@ class Consumer:
     """The consuming half of ingest: a loop on a thread of its own from `start` to `stop`."""
 
     def __init__(
-        self, bus: Bus, database: Database, identities: Identities, meters: Meters, waiting: Waiting, clock: Clock, log: Log
+        self,
+        bus: Bus,
+        database: Database,
+        identities: Identities,
+        personal_data: PersonalData,
+        meters: Meters,
+        waiting: Waiting,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._bus, self._database, self._meters, self._clock, self._log = bus, database, meters, clock, log
-        self._identities, self._waiting, self._publisher = identities, waiting, bus.publisher()
+        self._identities, self._personal_data, self._waiting, self._saying = identities, personal_data, waiting, Saying(bus)
         self._records, self._erased = RejectedRecords(database), Erased(database)
         self._positions = Restarting(database, bus, log)
         self._loop = ConsumeLoop(
@@ -52,7 +61,7 @@ class Consumer:
 
     def stop(self) -> None:
         self._loop.stop()
-        self._publisher.close()
+        self._saying.close()
 
     def positions(self, tx: Connection) -> dict[tuple[str, int], int]:
         """The next offset to read, of every (topic, partition)."""
@@ -90,7 +99,9 @@ class Consumer:
             command = _COMMAND.decode(record.value or b"")
             if command.action != "erase":
                 return None
-            return Erase(command.id, [self._identities.name(name) for name in command.identities], parse_time_us(command.at))
+            named = [self._identities.name(name) for name in command.identities]
+            also = [form for name in named for form in self._personal_data.also(name)]
+            return Erase(command.id, also, parse_time_us(command.at))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Rejected):
             return None
 
@@ -102,12 +113,9 @@ class Consumer:
         if not unsaid:
             return
         at = format_time(self._clock())
-        done = [Done(command=one.command, room="ingest", at=at, removed={"rejected_records": one.removed}) for one in unsaid]
-        records = [Outgoing(DONE, one.command.encode(), msgspec.json.encode(one)) for one in done]
-        try:
-            self._publisher.publish(records).result(PUBLISH_TIMEOUT_S)
-        except TimeoutError:
-            raise Unavailable("the bus does not take what was done") from None
+        self._saying.say(
+            [Done(command=one.command, room="ingest", at=at, removed={"rejected_records": one.removed}) for one in unsaid]
+        )
         with self._database.transaction() as tx:
             self._erased.note_said(tx, unsaid)
 

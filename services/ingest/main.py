@@ -18,6 +18,7 @@ from services.ingest.desk import Desk
 from services.ingest.domain.again import Rules
 from services.ingest.first_key import FirstKey, first_key
 from services.ingest.meters import Meters
+from services.ingest.personal_data import PersonalData
 from services.ingest.replay import Replays
 from services.ingest.store.sources import Sources, parse_write_keys
 from services.ingest.upkeep import Upkeep
@@ -79,17 +80,18 @@ def open_sources(settings: Settings, database: Database, clock: Clock) -> Source
 
 def build(settings: Settings, bus: Bus, registry: CollectorRegistry, clock: Clock) -> IngestRoom:
     """The room. The topics must be there. Raises Misconfigured; a database that is away is no obstacle, but not ready."""
+    identities = Identities(settings.phone_region, settings.nobody)
+    personal_data = PersonalData(settings.personal_data, settings.personal_data_key, identities)
     database = open_database(settings)
     sources = open_sources(settings, database, clock)
     first = first_key(settings.data, sources) if settings.embedded_database and not settings.write_keys else None
     publisher, meters, waiting = bus.publisher(), Meters(registry), Waiting()
     log = Log("ingest", clock, settings.log)
-    identities = Identities(settings.phone_region, settings.nobody)
-    touchpoints = Touchpoints(sources, publisher, identities, clock, meters)
-    consumer = Consumer(bus, database, identities, meters, waiting, clock, log)
+    touchpoints = Touchpoints(sources, publisher, identities, personal_data, clock, meters)
+    consumer = Consumer(bus, database, identities, personal_data, meters, waiting, clock, log)
     router = docs.router(touchpoints)
     router.include_router(rejected_api.router(Desk(database, consumer.positions, TOPICS, waiting)))
-    rules = Rules(identities, sources.is_trusted)
+    rules = Rules(identities, sources.is_trusted, personal_data.of)
     router.include_router(replay_api.router(Replays(database, publisher, rules, meters, clock, log)))
     return IngestRoom(
         router=router,

@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     nobody: tuple[str, ...] = Field(
         (), description='further identities that stand for nobody, as JSON, such as ["email:info@shop.example"]'
     )
+    personal_data: dict[str, dict[str, Literal["drop", "hash"]]] = Field(
+        {},
+        description="fields that ingest drops or hashes before anything else sees them, by source (`*`: every one), as JSON, such as "
+        '{"shop": {"identities.email": "hash", "properties.cards.*.number": "drop"}}',
+    )
+    personal_data_key: str = Field("", description="key of these hashes, 16 characters or more; another key gives other hashes")
     vocabulary: Path | None = Field(None, description="a file that extends or overrides the vocabulary")
     channels: Path | None = Field(None, description="a file whose marketing-channel rules come before the built-in ones")
     write_keys: str = Field(

@@ -8,5 +8,10 @@ exact.py        what msgspec lets through: depth, duplicate keys, NUL
 identities.py   normalised identities
 check.py        what types can't state: times, money, scales
 ids.py          ids for touchpoints that came without one
+redact.py       personal-data rules: what is dropped or hashed first
 accept.py       all of it, one outcome per item
+
+kept.py         a rejected record as it is stored
+again.py        a rejected record → what a replay of it publishes
+mentions.py     whom a rejected record mentions
 """

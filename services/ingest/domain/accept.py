@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from services.ingest.domain import exact
 from services.ingest.domain.alias import ALIAS, link_of, previous_of
 from services.ingest.domain.check import check
 from services.ingest.domain.decode import Posted, decode, id_of
+from services.ingest.domain.redact import Redacted
 from services.shared.errors import Rejected
 
 Status = Literal["accepted", "duplicate", "rejected", "retry"]
@@ -46,7 +47,7 @@ class Keyed(NamedTuple):
 class Arrival:
     """One request: who sent it, when it came (microseconds), and how its touchpoints without an id get one.
 
-    What a trusted source says of who is who is believed.
+    What a trusted source says of who is who is believed. `redact` applies the source's personal-data rules, where it has any.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Arrival:
     received_us: int
     new_id: NewId
     is_trusted: bool = False
+    redact: Callable[[bytes], Redacted] | None = None
 
     def stamp(self) -> bytes:
         """The fields of `Accepted` that ingest adds, as the beginning of a JSON object; the same for every item of a request."""
@@ -86,7 +88,12 @@ def accept(items: Sequence[bytes], arrival: Arrival, identities: Identities) -> 
     prefix = arrival.stamp()
     firsts: dict[str, bytes] = {}
     for index, raw in enumerate(items):
+        is_readable = True
         try:
+            if arrival.redact is not None:
+                raw, is_readable, problem = arrival.redact(raw)
+                if problem is not None:
+                    raise problem
             touchpoint = decode(raw)
             check(touchpoint)
             normal = identities.normalise(touchpoint.identities)
@@ -95,7 +102,7 @@ def accept(items: Sequence[bytes], arrival: Arrival, identities: Identities) -> 
             new_id = touchpoint.id or arrival.new_id(index)
             value = encode(raw, touchpoint, normal, new_id)
         except Rejected as reason:
-            _refuse(batch, raw, reason, arrival)
+            _refuse(batch, raw, reason, arrival, is_readable)
         else:
             if previous is not None:
                 value = _with_previous(value, previous, normal)
@@ -174,7 +181,7 @@ def _join(batch: Batch, link: Command | None, arrival: Arrival) -> None:
         batch.commands.append(Keyed(min(link.identities).encode(), _ENCODER.encode(link)))
 
 
-def _refuse(batch: Batch, raw: bytes, reason: Rejected, arrival: Arrival) -> None:
+def _refuse(batch: Batch, raw: bytes, reason: Rejected, arrival: Arrival, may_keep: bool) -> None:
     index, given_id = len(batch.results), id_of(raw)
     batch.results.append(Result(index, "retry", given_id, reason.code, reason.message, reason.pointer))
     batch.outcomes.append("rejected")
@@ -188,6 +195,6 @@ def _refuse(batch: Batch, raw: bytes, reason: Rejected, arrival: Arrival) -> Non
         index=index,
         id=given_id or arrival.new_id(index),
         system=arrival.system,
-        **original(raw),
+        **original(raw, may_keep),
     )
     batch.rejected.append(Keyed(arrival.source.encode(), _ENCODER.encode(record)))

@@ -19,6 +19,7 @@ from services.ingest.domain import exact
 from services.ingest.domain.accept import Arrival, Keyed, accept
 from services.ingest.domain.ids import keyed
 from services.ingest.domain.kept import Kept
+from services.ingest.domain.redact import Redacted
 from services.shared.errors import Rejected
 
 STAMPS = ("source", "system", "received_at", "previous")
@@ -36,10 +37,11 @@ class Outgoing(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What an item is tried by: how identities are normalised, and which sources are trusted now."""
+    """What an item is tried by: how identities are normalised, which sources are trusted now, and their personal-data rules."""
 
     identities: Identities
     is_trusted: Callable[[str], bool]
+    redact: Callable[[str], Callable[[bytes], Redacted] | None]
 
 
 def again(kept: Kept, mended: bytes | None, rules: Rules) -> Outgoing:
@@ -49,8 +51,7 @@ def again(kept: Kept, mended: bytes | None, rules: Rules) -> Outgoing:
         raise Rejected("not_kept", "the original bytes could not be kept; send a body in their place")
     match kept.topic:
         case None:
-            source, system = kept.source, kept.system or kept.source
-            return _touchpoint(body, Arrival(source, system, kept.at_us, _id_of(kept), rules.is_trusted(source)), rules)
+            return _touchpoint(body, _arrival(kept, kept.source, kept.system or kept.source, kept.at_us, rules), rules)
         case "touchpoints":
             rest, arrival = _unstamped(kept, body, rules)
             return _touchpoint(rest, arrival, rules)
@@ -69,6 +70,10 @@ def _id_of(kept: Kept) -> Callable[[int], str]:
     """The id of an item without one: what its request would have given it, always the same."""
     item_id = kept.item_id
     return keyed(kept.source, f"rejected {kept.id}") if item_id is None else lambda _: item_id
+
+
+def _arrival(kept: Kept, source: str, system: str, received_us: int, rules: Rules) -> Arrival:
+    return Arrival(source, system, received_us, _id_of(kept), rules.is_trusted(source), rules.redact(source))
 
 
 def _touchpoint(raw: bytes, arrival: Arrival, rules: Rules) -> Outgoing:
@@ -92,8 +97,7 @@ def _unstamped(kept: Kept, body: bytes, rules: Rules) -> tuple[bytes, Arrival]:
         name = str(error.args[0])
         raise Rejected("missing_field", f"a touchpoint of the bus says its {name}", f"/{name}") from None
     received_us = parse_time_us(received_at, "/received_at")
-    arrival = Arrival(source, system, received_us, _id_of(kept), rules.is_trusted(source))
-    return _ENCODER.encode(fields), arrival
+    return _ENCODER.encode(fields), _arrival(kept, source, system, received_us, rules)
 
 
 def _stamps_of(original: bytes) -> dict[str, str]:

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from schemas.normal import number_text
 from schemas.times import parse_time_us
 from services.ingest.domain.kept import Kept
 from services.shared.errors import Rejected
@@ -94,7 +95,7 @@ def _in_json(whole: object, system: str | None) -> Iterator[str]:
         elif isinstance(value, list):
             left.extend((name, inner) for inner in value)
         elif isinstance(value, str | int | float) and not isinstance(value, bool):
-            text = value if isinstance(value, str) else _number(value)
+            text = value if isinstance(value, str) else number_text(value)
             yield from _field(name, text)
             if (thing := _THINGS.get(_snake(name))) is not None and system is not None:
                 yield f"={thing}:{_fold(f'{system}/{text}')}"
@@ -141,7 +142,3 @@ def _fold(text: str) -> str:
 
 def _snake(name: str) -> str:
     return _HUMP.sub("_", name).lower().replace("-", "_").replace(" ", "_")
-
-
-def _number(value: int | float) -> str:
-    return str(int(value)) if isinstance(value, int) or (abs(value) < 1e21 and value == int(value)) else repr(value)
