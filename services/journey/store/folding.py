@@ -22,14 +22,19 @@ from services.journey.store.touchpoints import Touchpoints
 
 @dataclass
 class Affected:
-    """What a batch does to one person: touchpoints that were added, and the times within which anything else changed."""
+    """What a batch does to one person: touchpoints that were added, and the times within which anything else changed.
+
+    `more` is by how many the person's touchpoints became more or fewer by that, None if they have to be counted.
+    """
 
     added: list[Derived] = field(default_factory=list)
     from_us: int = END_US
     to_us: int = BEGINNING_US
+    more: int | None = 0
 
-    def touch(self, time_us: int, through_us: int | None = None) -> None:
+    def touch(self, time_us: int, through_us: int | None = None, *, more: int | None = None) -> None:
         """Something changed at this time (or from it through another) that is no simple addition: the person is folded anew from there."""
+        self.more = self.more + more if self.more is not None and more is not None else None
         self.from_us, self.to_us = min(self.from_us, time_us), max(self.to_us, time_us if through_us is None else through_us)
 
 
@@ -61,7 +66,13 @@ class Folding:
                 runs.append(run)
         months = self._people.months(tx, {(run.person.root, month) for run in runs for month, _ in run.fold.facts})
         folded = [self._merge(run, months) for run in runs]
-        return folded + self._refolding.fold(tx, self._tasks(tx, anew, affected))
+        aside: list[Task] = []
+        tasks: list[Task] = []
+        for task in self._tasks(tx, anew, affected):
+            stays = task.person.suspected_bot and task.touchpoints > self._bot_touchpoints
+            (aside if stays else tasks).append(task)
+        folded += [Outcome(task.person._replace(touchpoints=task.touchpoints)).folded() for task in aside]
+        return folded + self._refolding.fold(tx, tasks)
 
     def _in_order(self, person: Person, affected: Affected) -> _Run | None:
         """Go on from the kept state; None if that is not enough."""
@@ -94,13 +105,15 @@ class Folding:
         return outcome.folded()
 
     def _tasks(self, tx: Connection, people: list[Person], affected: dict[int, Affected]) -> list[Task]:
-        counts = self._touchpoints.count(tx, [person.root for person in people]) if people else {}
+        unclear = [person.root for person in people if affected[person.root].more is None]
+        counts = self._touchpoints.count(tx, unclear) if unclear else {}
         tasks = []
         for person in people:
             one = affected[person.root]
+            count = counts.get(person.root, 0) if one.more is None else person.touchpoints + len(one.added) + one.more
             for derived in one.added:
-                one.touch(derived.time_us)
-            tasks.append(Task(person, one.from_us, one.to_us, counts.get(person.root, 0)))
+                one.touch(derived.time_us, more=0)
+            tasks.append(Task(person, one.from_us, one.to_us, count))
         return tasks
 
 

@@ -122,7 +122,7 @@ class Writer:
         self._touch_things(tx, sets, affected)
         self._touchpoints.remove(tx, [kept.reference for kept in replaced])
         for kept in replaced:
-            affected.setdefault(kept.owner, Affected()).touch(kept.time_us)
+            affected.setdefault(kept.owner, Affected()).touch(kept.time_us, more=-1)
         ownership.forget(tx, sets.difference(needed))
 
     def _store(
@@ -166,9 +166,9 @@ class Writer:
             return
         self._touchpoints.own(tx, {reference: owner for reference, (_, owner) in moved.items()})
         for kept, owner in moved.values():
-            affected.setdefault(owner, Affected()).touch(kept.time_us)
+            affected.setdefault(owner, Affected()).touch(kept.time_us, more=1)
             if kept.owner != NOBODY_YET:
-                affected.setdefault(kept.owner, Affected()).touch(kept.time_us)
+                affected.setdefault(kept.owner, Affected()).touch(kept.time_us, more=-1)
         displaced = [kept for kept, _ in moved.values()]
         self._touch_copies(tx, {(kept.source, kept.id) for kept in displaced}, displaced, affected)
 
@@ -180,15 +180,17 @@ class Writer:
         Copies under strangers, stored at the same time by two writers, learn of each other here at the latest: when one moves.
         """
         copies = self._touchpoints.copies(tx, ids)
-        if several := [pair for pair, n in Counter((kept.source, kept.id) for kept in copies).items() if n > 1]:
+        several = {pair for pair, n in Counter((kept.source, kept.id) for kept in copies).items() if n > 1}
+        if several:
             self._touchpoints.mark_copies(tx, several)
         times: dict[tuple[str, str], set[int]] = {}
         for kept in copies:
             times.setdefault((kept.source, kept.id), set()).add(kept.time_us)
         for kept in (*copies, *displaced):
+            pair = kept.source, kept.id
             if kept.owner != NOBODY_YET:
-                for time_us in times[kept.source, kept.id]:
-                    affected.setdefault(kept.owner, Affected()).touch(time_us)
+                for time_us in times[pair]:
+                    affected.setdefault(kept.owner, Affected()).touch(time_us, more=None if pair in several else 0)
         self._touch_things(tx, {kept.set_id for kept in copies}, affected)
 
     def _meet_on_things(self, tx: Connection, ownership: Ownership, new: Sequence[New], affected: dict[int, Affected]) -> None:
@@ -214,7 +216,7 @@ class Writer:
         for owners, first_us in self._touchpoints.owners_of_things(tx, things).values():
             if len(owners) > 1:
                 for owner in owners - {NOBODY_YET}:
-                    affected.setdefault(owner, Affected()).touch(first_us, END_US)
+                    affected.setdefault(owner, Affected()).touch(first_us, END_US, more=0)
 
     # -- facts --------------------------------------------------------------------------------------------------------------
 
