@@ -6,13 +6,28 @@ from typing import Any
 
 import msgspec
 
+from schemas.commands import Action, Command
 from schemas.times import DAY_US, HOUR_US, MINUTE_US, format_time, parse_time_us
 from schemas.touchpoint import Accepted, Case, Order, Survey
 from schemas.vocabulary import load
 from services.journey.consumer import derivation
 from services.journey.store.touchpoints import Incoming
 
-__all__ = ["DAY_US", "HOUR_US", "MINUTE_US", "START_US", "body", "case", "incoming", "order", "read", "survey", "touchpoint"]
+__all__ = [
+    "DAY_US",
+    "HOUR_US",
+    "MINUTE_US",
+    "START_US",
+    "body",
+    "case",
+    "incoming",
+    "link",
+    "order",
+    "read",
+    "survey",
+    "touchpoint",
+    "unlink",
+]
 
 START_US = parse_time_us("2026-01-10T12:00:00Z")
 """Where the histories of tests begin, unless they say otherwise: in a month's first half, so that a day later is the same month."""
@@ -48,6 +63,16 @@ def case(case_id: str, action: Any = "message", **fields: Any) -> Case:
 
 def survey(case_id: str | None = None, score: int | None = 9) -> Survey:
     return Survey(survey_id="s", kind="nps", score=score, case_id=case_id)
+
+
+def link(one: str, other: str, at_us: int = 0, *, action: Action = "link", id: str | None = None) -> Command:
+    """A link of two identities, decided `at_us` after START_US."""
+    name = id or f"{action} {one} {other} {at_us}"
+    return Command(id=name, action=action, identities=[one, other], by="ann", at=format_time(START_US + at_us))
+
+
+def unlink(one: str, other: str, at_us: int = 0) -> Command:
+    return link(one, other, at_us, action="unlink")
 
 
 def body(accepted: Accepted) -> bytes:

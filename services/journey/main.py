@@ -29,6 +29,7 @@ from services.journey.store.commands import StoredCommands
 from services.journey.store.destination import Destination
 from services.journey.store.folding import Folding
 from services.journey.store.identities import Identities
+from services.journey.store.linking import Linking
 from services.journey.store.people import People
 from services.journey.store.rebuilding import Rebuilding
 from services.journey.store.refolding import Derive
@@ -75,7 +76,7 @@ def build(
     rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
     writer = writer_of(settings, database, prepare(database), rules, read)
     monitoring, waiting, log = Monitoring(registry), Waiting(), Log("journey", clock, settings.log)
-    commanding = Commanding(StoredCommands(database), {})
+    commanding = commanding_of(database, writer)
     consumer = Consumer(bus, database, commanding, writer, read, monitoring, waiting.notify, clock, log)
     recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
     destination = Destination(database, settings.partitions)
@@ -97,8 +98,16 @@ def writer_of(settings: Settings, database: Database, namespace: UUID, rules: Fo
     """What takes batches into this database."""
     identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, settings.partitions)
     folding = Folding(people, touchpoints, rules, read, settings.bot_touchpoints)
-    timing = Timing(Clocks(database), read)
-    return Writer(namespace, settings.shared_handle_customers, identities, touchpoints, timing, people, folding)
+    timing, commands = Timing(Clocks(database), read), StoredCommands(database)
+    limit = settings.shared_handle_customers
+    return Writer(namespace, limit, identities, commands, touchpoints, timing, people, folding)
+
+
+def commanding_of(database: Database, writer: Writer) -> Commanding:
+    """What takes commands into this database."""
+    commands = StoredCommands(database)
+    linking = Linking(Identities(database), commands, writer)
+    return Commanding(commands, {"link": linking.carry, "unlink": linking.carry})
 
 
 def rebuild(settings: Settings, database: Database, bus: Bus, on_progress: Callable[[int, int], None]) -> int:

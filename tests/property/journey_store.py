@@ -12,10 +12,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from schemas import channels
+from schemas.commands import Command
 from schemas.facts import Fact
+from services.journey.domain.commands import read_decision
 from services.journey.domain.fold import FoldRules
 from services.journey.domain.marketing import marketing_channel
+from services.journey.main import commanding_of
 from services.journey.store.clocks import Clocks
+from services.journey.store.commands import StoredCommands
 from services.journey.store.folding import Folding
 from services.journey.store.identities import Identities
 from services.journey.store.ownership import Lockable
@@ -27,6 +31,8 @@ from services.journey.store.write import NotLocked, Writer, prepare
 from services.shared.db import Database
 from tests.builders import incoming, read
 
+Record = bytes | Command
+"""A touchpoint as it travels, or a command."""
 NAMESPACE = UUID(int=42)
 PARTITIONS = 4
 RULES = FoldRules(partial(marketing_channel, rules=channels.load(None)))
@@ -36,7 +42,8 @@ _fact = msgspec.json.Decoder(Fact)
 class Kept(NamedTuple):
     """All that the store keeps, with names in the place of numbers, without versions and what is gone.
 
-    `customers` are those of each handle, with how many and the only one; a shared handle's are not counted on.
+    `customers` are those of each handle, with how many and the only one; a shared handle's are not counted on. `stands_for` are the
+    identities that don't stand for themselves; `sets` by the identities as sent: as they stand, the customer, and the parted pairs.
     """
 
     touchpoints: dict[tuple[str, str, str], tuple[str, bytes, tuple[object, ...]]]
@@ -45,7 +52,9 @@ class Kept(NamedTuple):
     journeys: dict[str, tuple[object, ...]]
     cases: dict[tuple[str, str], tuple[object, ...]]
     customers: dict[str, tuple[int, str | None]]
-    sets: set[tuple[str, ...]]
+    stands_for: dict[str, str]
+    sets: dict[tuple[str, ...], tuple[object, ...]]
+    memberships: set[tuple[str, tuple[str, ...]]]
 
 
 class Store:
@@ -63,7 +72,7 @@ class Store:
 
     def take(
         self,
-        batches: Iterable[Sequence[bytes]],
+        batches: Iterable[Sequence[Record]],
         limit: int = 100,
         bot_touchpoints: int = 50_000,
         before_commit: Callable[[Connection], None] = lambda tx: None,
@@ -77,12 +86,12 @@ class Store:
                 also |= more
 
     def _try(
-        self, writer: Writer, batch: Sequence[bytes], also: frozenset[Lockable], before_commit: Callable[[Connection], None]
+        self, writer: Writer, batch: Sequence[Record], also: frozenset[Lockable], before_commit: Callable[[Connection], None]
     ) -> frozenset[Lockable] | None:
         """None if it was taken, else what has to be locked as well."""
         try:
             with self.database.transaction() as tx:
-                writer.take(tx, [incoming(raw) for raw in batch], also)
+                take(self.database, writer, tx, batch, also)
                 before_commit(tx)
         except NotLocked as error:
             return error.identities
@@ -94,9 +103,22 @@ class Store:
 
     def _kept(self, tx: Connection, limit: int) -> Kept:
         names = {row[0]: row[1] for row in self._rows(tx, "SELECT id, name FROM identity")}
-        sets = {row[0]: members(names, row[1]) for row in self._rows(tx, "SELECT id, members FROM identity_set")}
+        sent = {row[0]: members(names, row[1]) for row in self._rows(tx, "SELECT id, members FROM identity_set")}
+        sets: dict[tuple[str, ...], tuple[object, ...]] = {
+            sent[row[0]]: (members(names, row[1] or row[2]), names.get(row[3]), pairs(names, row[4] or ""))
+            for row in self._rows(tx, "SELECT id, standing, members, customer_id, parted FROM identity_set")
+        }
+        memberships = {
+            (names[row[0]], sent[row[1]])
+            for row in self._rows(
+                tx, "SELECT identity_id, set_id FROM membership UNION ALL SELECT identity_id, set_id FROM standing"
+            )
+        }
+        stands_for = {
+            row[0]: names[row[1]] for row in self._rows(tx, "SELECT name, stands_for FROM identity WHERE stands_for IS NOT NULL")
+        }
         touchpoints = {
-            (names[row[2]], row[0], row[1]): (names[row[4]], hashlib.sha256(row[9]).digest(), (sets[row[3]], *row[5:9]))
+            (names[row[2]], row[0], row[1]): (names[row[4]], hashlib.sha256(row[9]).digest(), (sent[row[3]], *row[5:9]))
             for row in self._rows(
                 tx,
                 "SELECT source, id, anchor_id, set_id, owner_id, time_us, original_us, received_us, case_rank, body FROM touchpoint",
@@ -132,7 +154,7 @@ class Store:
             row[0]: (min(row[1], limit + 1), names.get(row[2]))
             for row in self._rows(tx, "SELECT name, customers, customer_id FROM identity WHERE customers > 0")
         }
-        return Kept(touchpoints, people, months, journeys, cases, customers, set(sets.values()))
+        return Kept(touchpoints, people, months, journeys, cases, customers, stands_for, sets, memberships)
 
     def _rows(self, tx: Connection, sql: str) -> Sequence[Any]:
         return self.database.execute(tx, sql)
@@ -141,11 +163,23 @@ class Store:
 def writer_of(database: Database, limit: int = 100, bot_touchpoints: int = 50_000) -> Writer:
     identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, PARTITIONS)
     folding = Folding(people, touchpoints, RULES, read, bot_touchpoints)
-    return Writer(NAMESPACE, limit, identities, touchpoints, Timing(Clocks(database), read), people, folding)
+    timing = Timing(Clocks(database), read)
+    return Writer(NAMESPACE, limit, identities, StoredCommands(database), touchpoints, timing, people, folding)
+
+
+def take(database: Database, writer: Writer, tx: Connection, batch: Sequence[Record], also: frozenset[Lockable]) -> None:
+    """A batch as the consumer takes it: the commands, then the touchpoints."""
+    decisions = [read_decision(msgspec.json.encode(record)) for record in batch if isinstance(record, Command)]
+    commanding_of(database, writer).take(tx, decisions, also)
+    writer.take(tx, [incoming(record) for record in batch if isinstance(record, bytes)], also)
 
 
 def members(names: dict[int, str], ids: str) -> tuple[str, ...]:
     return tuple(names[int(id)] for id in ids.split())
+
+
+def pairs(names: dict[int, str], ids: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(sorted(members(names, pair.replace("-", " ")) for pair in ids.split()))
 
 
 def facts_of(raw: bytes) -> dict[str, Fact]:

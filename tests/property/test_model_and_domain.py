@@ -71,7 +71,7 @@ class Interned:
         set_id = self.set_of.setdefault(given, len(self.set_of))
         names = [domain.Identity(number, self.names[number]) for number in given]
         members, customer, parted = links.form(names, self.stands_for, self.parted)
-        self.view.add_set(domain.IdentitySet(set_id, members, customer, parted, given in self.haunted))
+        self.view.add_set(domain.IdentitySet(set_id, members, customer, parted, has_ghosts=given in self.haunted))
         time_us, original_us, rank, source, id = order_of(touchpoint)
         sighting = domain.Sighting(time_us, original_us, rank, source, id, anchor_of(touchpoint), set_id)
         if (key := key_of(touchpoint)) in self.marks.gone:

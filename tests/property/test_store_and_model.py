@@ -11,19 +11,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.commands import Action, Command
 from schemas.facts import CaseFact, Fact, OrderFact
 from services.shared.db import Database
-from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, order, survey, touchpoint
+from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, link, order, survey, touchpoint
+from tests.model import Command as ModelCommand
 from tests.model import Touchpoint
 from tests.model.identity import Identities, key_of, persons
 from tests.model.journeys import journeys
-from tests.model.reading import histories, read, read_all, whose
+from tests.model.reading import histories, microseconds, read, read_all, whose
 from tests.parts.postgres import Postgres
-from tests.property.journey_store import Kept, Store
+from tests.property.journey_store import Kept, Record, Store
 from tests.property.test_model_and_domain import expected, stated
 
 PEOPLE = ["customer_id:a", "customer_id:b", "customer_id:c"]
 HANDLES = ["email:e", "email:f", "phone:p", "crm:x", "anonymous_id:v", "anonymous_id:w", "device_id:d"]
+FEW_HANDLES = ["email:e", "anonymous_id:v", "device_id:d"]
 TIMES = [0, 0, 1, MINUTE_US, HOUR_US, DAY_US, 2 * DAY_US, 25 * DAY_US, 40 * DAY_US, 80 * DAY_US, 140 * DAY_US, 250 * DAY_US]
 STAGES = [None, None, "awareness", "consideration", "purchase", "loyalty", "advocacy"]
 ORDER_ACTIONS = ["placed", "placed", "changed", "cancelled", "refunded", "returned"]
@@ -35,12 +38,16 @@ BOT = 12
 class Delivery(NamedTuple):
     """Touchpoints in the order and the batches in which they come, some of them twice."""
 
-    batches: list[list[bytes]]
+    batches: list[list[Record]]
     limit: int
 
     @property
     def everything(self) -> list[bytes]:
-        return [raw for batch in self.batches for raw in batch]
+        return [raw for batch in self.batches for raw in batch if isinstance(raw, bytes)]
+
+    @property
+    def commands(self) -> list[Command]:
+        return [one for batch in self.batches for one in batch if isinstance(one, Command)]
 
 
 @st.composite
@@ -80,7 +87,7 @@ def touchpoints(draw: st.DrawFn) -> bytes:
 @st.composite
 def sightings(draw: st.DrawFn) -> bytes:
     """One touchpoint that is nothing but evidence of who used what: three handles, three customers, eight days, and many copies."""
-    names = draw(st.sets(st.sampled_from(["email:e", "anonymous_id:v", "device_id:d"]), min_size=1))
+    names = draw(st.sets(st.sampled_from(FEW_HANDLES), min_size=1))
     who = draw(st.sampled_from([None, *PEOPLE]))
     at_us = draw(st.integers(0, 7)) * DAY_US
     received_us = at_us + draw(st.sampled_from([0, 10, 20])) * DAY_US
@@ -90,9 +97,18 @@ def sightings(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
-def deliveries(draw: st.DrawFn, max_size: int = 14, one: st.SearchStrategy[bytes] | None = None) -> Delivery:
-    sent = draw(st.lists(one if one is not None else touchpoints(), min_size=1, max_size=max_size))
-    batches: list[list[bytes]] = [[]]
+def commands(draw: st.DrawFn, names: Sequence[str] = (*PEOPLE, *HANDLES, "order:shop/1", "case:shop/1")) -> Command:
+    """A link or an unlink of two of these identities. What has one id is about one pair, but may say several things."""
+    one, other = draw(st.lists(st.sampled_from(names), min_size=2, max_size=2, unique=True))
+    action: Action = draw(st.sampled_from(["link", "unlink"]))
+    id = f"{min(one, other)} {max(one, other)} {draw(st.sampled_from('ab'))}"
+    return link(one, other, draw(st.integers(0, 5)) * DAY_US, action=action, id=id)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn, max_size: int = 14, one: st.SearchStrategy[Record] | None = None, min_size: int = 1) -> Delivery:
+    sent = draw(st.lists(one if one is not None else touchpoints(), min_size=min_size, max_size=max_size))
+    batches: list[list[Record]] = [[]]
     for raw in sent:
         batches[-1].append(raw)
         if draw(st.integers(0, 6)) == 0:
@@ -107,20 +123,29 @@ def tidy(everything: Sequence[bytes]) -> list[bytes]:
     return sorted(set(everything), key=lambda raw: (read(raw)["time_us"], raw))
 
 
-def check_owners(kept: Kept, given_set: list[Touchpoint], limit: int) -> None:
-    identities = Identities(given_set, limit)
+def decided(commands: Sequence[Command]) -> list[ModelCommand]:
+    """The same as the model takes them; of two with one id the earlier counts, then the link."""
+    given = sorted((microseconds(one.at), one.action, one.id, one.identities) for one in commands)
+    first = {
+        id: {"id": id, "action": action, "identities": names, "at_us": at_us} for at_us, action, id, names in reversed(given)
+    }
+    return list(first.values())
+
+
+def check_owners(kept: Kept, given_set: list[Touchpoint], limit: int, commands: Sequence[Command] = ()) -> None:
+    identities = Identities(given_set, limit, decided(commands))
     assert {key: (root, digest) for key, (root, digest, _) in kept.touchpoints.items()} == {
         key_of(one): (identities.root(one), one["digest"]) for one in identities.stored
     }
-    people = persons(given_set, limit)
+    people = persons(given_set, limit, decided(commands))
     assert {root: person[1] for root, person in kept.people.items()} == {root: len(own) for root, own in people.items()}
 
 
-def check_journeys(kept: Kept, given_set: list[Touchpoint], limit: int) -> None:
+def check_journeys(kept: Kept, given_set: list[Touchpoint], limit: int, commands: Sequence[Command] = ()) -> None:
     facts: defaultdict[str, list[Fact]] = defaultdict(list)
     for (root, _), (_, of_month) in kept.months.items():
         facts[root] += of_month.values()
-    told = histories(given_set, limit)
+    told = histories(given_set, limit, decided(commands))
     assert facts.keys() <= told.keys()
     for root, history in told.items():
         assert stated(facts[root], "journey") == [expected(one) for one in journeys(history)]
@@ -131,7 +156,7 @@ def check_journeys(kept: Kept, given_set: list[Touchpoint], limit: int) -> None:
         for fact in theirs
         if isinstance(fact, (OrderFact, CaseFact))
     ]
-    assert sorted(things) == sorted(whose(persons(given_set, limit)).items())
+    assert sorted(things) == sorted(whose(persons(given_set, limit, decided(commands))).items())
 
 
 def differences(found: Kept, wanted: Kept) -> dict[str, list[Any]]:
@@ -149,17 +174,17 @@ def differences(found: Kept, wanted: Kept) -> dict[str, list[Any]]:
 
 
 def check(store: Store, delivery: Delivery, bot_touchpoints: int = 50_000) -> None:
-    given_set = read_all(delivery.everything)
+    given_set, commands = read_all(delivery.everything), delivery.commands
     store.clear()
     store.take(delivery.batches, delivery.limit, bot_touchpoints)
     kept = store.kept(delivery.limit)
     store.clear()
-    store.take([tidy(delivery.everything)], delivery.limit, bot_touchpoints)
+    store.take([commands, tidy(delivery.everything)], delivery.limit, bot_touchpoints)
     wanted = store.kept(delivery.limit)
-    check_owners(wanted, given_set, delivery.limit)
-    check_owners(kept, given_set, delivery.limit)
+    check_owners(wanted, given_set, delivery.limit, commands)
+    check_owners(kept, given_set, delivery.limit, commands)
     if bot_touchpoints > len(given_set):
-        check_journeys(wanted, given_set, delivery.limit)
+        check_journeys(wanted, given_set, delivery.limit, commands)
     assert differences(kept, wanted) == {}
 
 
@@ -207,3 +232,29 @@ def test_postgresql_keeps_what_the_model_says_whatever_the_order(postgresql: Sto
 @given(delivery=deliveries(30))
 def test_suspected_bots_are_the_same_people_whatever_the_order(sqlite: Store, delivery: Delivery) -> None:
     check(sqlite, delivery, BOT)
+
+
+@MODERATE
+@given(delivery=deliveries(16, touchpoints() | commands(), 8))
+def test_sqlite_keeps_what_the_model_says_whatever_is_linked(sqlite: Store, delivery: Delivery) -> None:
+    check(sqlite, delivery)
+
+
+@MODERATE
+@given(delivery=deliveries(16, sightings() | commands((*PEOPLE[:2], *FEW_HANDLES)), 8))
+def test_sqlite_gives_touchpoints_to_those_whom_the_model_names_whatever_is_linked(sqlite: Store, delivery: Delivery) -> None:
+    check(sqlite, delivery)
+
+
+@FEW
+@given(delivery=deliveries(20, touchpoints() | commands(), 8))
+def test_postgresql_keeps_what_the_model_says_whatever_is_linked(postgresql: Store, delivery: Delivery) -> None:
+    check(postgresql, delivery)
+
+
+@FEW
+@given(delivery=deliveries(16, sightings() | commands((*PEOPLE[:2], *FEW_HANDLES)), 8))
+def test_postgresql_gives_touchpoints_to_those_whom_the_model_names_whatever_is_linked(
+    postgresql: Store, delivery: Delivery
+) -> None:
+    check(postgresql, delivery)

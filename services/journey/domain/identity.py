@@ -20,7 +20,7 @@ Identities are whole numbers here (rows of the identity table); sets of identiti
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.identity import is_customer
@@ -56,14 +56,21 @@ class Identity(NamedTuple):
 class IdentitySet(NamedTuple):
     """Identities that were seen together in a touchpoint, as they stand, the highest rank first; `customer` is the customer among them.
 
-    `parted` are pairs of them (the higher rank first) of which it proves nothing; `has_ghosts`: some of these touchpoints are erased.
+    `parted` are pairs of them (the higher rank first) of which it proves nothing; `sent` are the identities as they were sent, () if
+    links change nothing in them; `has_ghosts`: some of these touchpoints are erased.
     """
 
     id: int
     members: tuple[int, ...]
     customer: int | None
     parted: frozenset[tuple[int, int]] = frozenset()
+    sent: tuple[int, ...] = ()
     has_ghosts: bool = False
+
+    @property
+    def as_sent(self) -> tuple[int, ...]:
+        """The identities as the touchpoint gives them."""
+        return self.sent or self.members
 
     def tells_of(self, handle: int) -> bool:
         """Whether it is evidence about a handle at all: not if the customer is parted from it."""
@@ -134,6 +141,14 @@ class View:
         other.identities = dict(self.identities)
         other.sets = dict(self.sets)
         other._of = {identity: list(sets) for identity, sets in self._of.items()}
+        return other
+
+    def replaced(self, identities: Mapping[int, Identity], sets: Collection[IdentitySet]) -> View:
+        """Another view, in which these identities and sets are as given."""
+        other = View(self.limit)
+        other.identities = {**self.identities, **identities}
+        for one in ({one.id: one for one in self.sets.values()} | {one.id: one for one in sets}).values():
+            other.add_set(one)
         return other
 
     def is_shared(self, identity: int) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from schemas.commands import Action
 from services.journey.domain.commands import Decision
+from services.journey.domain.links import Pair, newest
 from services.journey.store.identities import Identities
 from services.journey.store.tables import COMMAND
 from services.shared.db import Database, Keys
@@ -72,6 +73,11 @@ class StoredCommands:
         keys = Keys({"id": "bigint"}, [(identity,) for identity in sorted(identities)])
         rows = self._db.execute(tx, f"{_SELECT} c.one_id = k.id UNION {_SELECT} c.other_id = k.id", k=keys)
         return sorted((StoredCommand(*row) for row in rows), key=lambda command: (command.at_us, command.id))
+
+    def pairs(self, tx: Connection, identities: Collection[int]) -> dict[Pair, bool]:
+        """The pairs that any of these identities is in by the newest link or unlink: True where it is a link."""
+        decided = [one for one in self.naming(tx, identities) if one.action in ("link", "unlink")] if identities else []
+        return newest((one.one, one.other, one.action == "link") for one in decided if one.other is not None)
 
 
 def _precedence(command: StoredCommand | Decision) -> tuple[object, ...]:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from services.journey.domain.identity import Identity, IdentitySet, Sighting
-from services.journey.store.tables import IDENTITY_SET, MEMBERSHIP
+from services.journey.domain.links import Form
+from services.journey.store.tables import IDENTITY_SET, MEMBERSHIP, STANDING
 from services.shared.db import Database, Keys
 
 Members = tuple[int, ...]
 BEGINNING_US, END_US = -(2**62), 2**62
+Forms = Callable[[Collection[Members]], Mapping[Members, Form]]
+"""Gives sets of identities, as they were sent, the form that they stand in."""
+_IDENTITY = "i.id, i.name, i.customers, i.customer_id, i.stands_for, i.is_parted"
+_SET = "s.id, s.members, s.customer_id, s.standing, s.parted"
+_COUNTED = (
+    "SELECT o.id, count(DISTINCT s.customer_id) AS n, min(s.customer_id) AS least FROM ("
+    "SELECT k.id, m.set_id FROM {k} LEFT JOIN membership m ON m.identity_id = k.id "
+    "UNION ALL SELECT k.id, t.set_id FROM {k} JOIN standing t ON t.identity_id = k.id"
+    ") AS o LEFT JOIN identity_set s ON s.id = o.set_id "
+    "AND (s.parted IS NULL OR ' ' || s.parted || ' ' NOT LIKE '% ' || s.customer_id || '-' || o.id || ' %') GROUP BY o.id"
+)
 _SIGHTING = "p.time_us, p.original_us, p.case_rank, p.source, p.id, a.name, p.set_id"
 
 
@@ -34,8 +46,7 @@ class Identities:
         """Lock identities in byte order, and read them as they are once all are locked."""
         rows = self._db.execute(
             tx,
-            "SELECT identity.id, identity.name, identity.customers, identity.customer_id FROM {k} "
-            f"JOIN identity ON identity.name = k.name ORDER BY identity.name {self._of_identity}",
+            f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.name = k.name ORDER BY i.name {self._of_identity}",
             k=_names(names),
         )
         return [Identity(*row) for row in rows]
@@ -44,77 +55,140 @@ class Identities:
         """The same by id."""
         rows = self._db.execute(
             tx,
-            "SELECT identity.id, identity.name, identity.customers, identity.customer_id FROM {k} "
-            f"JOIN identity ON identity.id = k.id ORDER BY identity.name {self._of_identity}",
+            f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.id = k.id ORDER BY i.name {self._of_identity}",
             k=_ids(ids),
         )
         return [Identity(*row) for row in rows]
 
     def read(self, tx: Connection, names: Collection[str]) -> list[Identity]:
         """Identities by name, without a lock; those that are not known are missing."""
-        rows = self._db.execute(
-            tx, "SELECT i.id, i.name, i.customers, i.customer_id FROM {k} JOIN identity i ON i.name = k.name", k=_names(names)
-        )
+        rows = self._db.execute(tx, f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.name = k.name", k=_names(names))
         return [Identity(*row) for row in rows]
 
     def read_ids(self, tx: Connection, ids: Collection[int]) -> list[Identity]:
-        rows = self._db.execute(
-            tx, "SELECT i.id, i.name, i.customers, i.customer_id FROM {k} JOIN identity i ON i.id = k.id", k=_ids(ids)
-        )
+        rows = self._db.execute(tx, f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.id = k.id", k=_ids(ids))
+        return [Identity(*row) for row in rows]
+
+    def linked_to(self, tx: Connection, identities: Collection[int]) -> list[Identity]:
+        """All that stand for one of these, but for themselves."""
+        rows = self._db.execute(tx, f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.stands_for = k.id", k=_ids(identities))
         return [Identity(*row) for row in rows]
 
     def sets_of(self, tx: Connection, handles: Collection[int]) -> list[IdentitySet]:
-        """All sets that any of these handles is in."""
+        """All sets that any of these handles is in, as sent or by links."""
         rows = self._db.execute(
             tx,
-            "SELECT DISTINCT s.id, s.members, s.customer_id FROM {k} "
-            "JOIN membership m ON m.identity_id = k.id JOIN identity_set s ON s.id = m.set_id",
+            f"SELECT {_SET} FROM (SELECT m.set_id FROM {{k}} JOIN membership m ON m.identity_id = k.id UNION "
+            "SELECT t.set_id FROM {k} JOIN standing t ON t.identity_id = k.id) AS o JOIN identity_set s ON s.id = o.set_id",
             k=_ids(handles),
         )
         return [_set(*row) for row in rows]
 
     def sets_of_customer(self, tx: Connection, customer: int) -> list[IdentitySet]:
         """All sets that a customer is in."""
-        rows = self._db.execute(
-            tx, "SELECT id, members, customer_id FROM identity_set WHERE customer_id = :customer", {"customer": customer}
-        )
+        rows = self._db.execute(tx, f"SELECT {_SET} FROM identity_set s WHERE s.customer_id = :customer", {"customer": customer})
         return [_set(*row) for row in rows]
 
     def sets(self, tx: Connection, ids: Collection[int]) -> list[IdentitySet]:
         """Sets by id."""
-        rows = self._db.execute(
-            tx, "SELECT s.id, s.members, s.customer_id FROM {k} JOIN identity_set s ON s.id = k.id", k=_ids(ids)
-        )
+        rows = self._db.execute(tx, f"SELECT {_SET} FROM {{k}} JOIN identity_set s ON s.id = k.id", k=_ids(ids))
         return [_set(*row) for row in rows]
 
-    def intern(self, tx: Connection, wanted: Mapping[Members, bool]) -> tuple[dict[Members, IdentitySet], list[IdentitySet]]:
-        """The sets of these members (True: the first is a customer), made where they are missing; and those that were."""
-        texts = {" ".join(map(str, members)): members for members in wanted}
+    def intern(
+        self, tx: Connection, wanted: Mapping[Members, bool], forms: Forms
+    ) -> tuple[dict[Members, IdentitySet], list[IdentitySet]]:
+        """The sets of these members as sent (True: the first is a customer), made where they are missing; and those that were."""
+        texts = {_text(members): members for members in wanted}
         found = self._find(tx, texts)
-        missing = [(text, members[0] if wanted[members] else None) for text, members in texts.items() if members not in found]
+        missing = {text: members for text, members in texts.items() if members not in found}
         if not missing:
             return found, []
+        standing = forms(missing.values())
         self._db.execute(
             tx,
-            "INSERT INTO identity_set (members, customer_id) SELECT k.members, k.customer FROM {k} WHERE true ON CONFLICT DO NOTHING",
-            k=Keys({"members": "text", "customer": "bigint"}, missing),
+            "INSERT INTO identity_set (members, customer_id, standing, parted) "
+            "SELECT k.members, k.customer, k.standing, k.parted FROM {k} WHERE true ON CONFLICT DO NOTHING",
+            k=Keys(
+                {"members": "text", "customer": "bigint", "standing": "text", "parted": "text"},
+                [(text, *_columns(members, standing[members])) for text, members in missing.items()],
+            ),
         )
-        made = self._find(tx, [text for text, _ in missing])
-        memberships = [(member, one.id) for one in made.values() for member in one.members if member != one.customer]
+        made = self._find(tx, missing)
+        memberships = [(one, its.id) for members, its in made.items() for one in members[1 if wanted[members] else 0 :]]
         self._db.insert(tx, MEMBERSHIP, ("identity_id", "set_id"), memberships, "ON CONFLICT DO NOTHING")
+        self._db.insert(tx, STANDING, ("identity_id", "set_id"), _only_standing(made.values()), "ON CONFLICT DO NOTHING")
         return {**found, **made}, list(made.values())
+
+    def reform(self, tx: Connection, sets: Sequence[IdentitySet], forms: Mapping[int, Form]) -> list[IdentitySet]:
+        """Give these sets the forms that they stand in now, by set; returns them as they are then."""
+        new = [_formed(one.id, one.as_sent, forms[one.id]) for one in sets]
+        self._db.execute(
+            tx,
+            "UPDATE identity_set SET customer_id = k.customer, standing = k.standing, parted = k.parted FROM {k} "
+            "WHERE identity_set.id = k.id",
+            k=Keys(
+                {"id": "bigint", "customer": "bigint", "standing": "text", "parted": "text"},
+                [(one.id, *_columns(one.as_sent, forms[one.id])) for one in sets],
+            ),
+        )
+        self._db.delete(tx, STANDING, Keys({"identity_id": "bigint", "set_id": "bigint"}, _only_standing(sets)))
+        self._db.insert(tx, STANDING, ("identity_id", "set_id"), _only_standing(new))
+        return new
+
+    def link(self, tx: Connection, stands_for: Mapping[int, int | None]) -> None:
+        """These stand for others now, None for themselves. Those that stand for themselves again have to be counted again."""
+        self._db.execute(
+            tx,
+            "UPDATE identity SET stands_for = k.other, customers = 0, customer_id = NULL FROM {k} WHERE identity.id = k.id",
+            k=Keys({"id": "bigint", "other": "bigint"}, list(stands_for.items())),
+        )
+
+    def part(self, tx: Connection, is_parted: Mapping[int, bool]) -> None:
+        """Whether an unlink that counts names these."""
+        self._db.execute(
+            tx,
+            "UPDATE identity SET is_parted = (k.flag = 1) FROM {k} WHERE identity.id = k.id",
+            k=Keys({"id": "bigint", "flag": "bigint"}, [(id, int(flag)) for id, flag in is_parted.items()]),
+        )
+
+    def sets_as_sent(self, tx: Connection, identities: Mapping[int, int | None]) -> list[IdentitySet]:
+        """All sets that were sent with any of these: handles (None), or customers with the customer that they stand for."""
+        rows = self._db.execute(
+            tx,
+            f"SELECT {_SET} FROM {{k}} JOIN membership m ON m.identity_id = k.id JOIN identity_set s ON s.id = m.set_id "
+            f"UNION SELECT {_SET} FROM {{k}} JOIN identity_set s ON s.customer_id = k.customer",
+            k=Keys({"id": "bigint", "customer": "bigint"}, list(identities.items())),
+        )
+        sets = [_set(*row) for row in rows]
+        return [one for one in sets if any(member in identities for member in one.as_sent)]
+
+    def sets_with_both(self, tx: Connection, pairs: Collection[tuple[int, int, int | None]]) -> list[IdentitySet]:
+        """All sets that were sent with a handle and another: (handle, other, None), or (handle, customer, whom that stands for)."""
+        rows = self._db.execute(
+            tx,
+            f"SELECT {_SET}, k.other FROM {{k}} JOIN membership m ON m.identity_id = k.handle "
+            "JOIN membership n ON n.identity_id = k.other AND n.set_id = m.set_id JOIN identity_set s ON s.id = m.set_id "
+            f"UNION SELECT {_SET}, k.other FROM {{k}} JOIN membership m ON m.identity_id = k.handle "
+            "JOIN identity_set s ON s.id = m.set_id AND s.customer_id = k.customer",
+            k=Keys({"handle": "bigint", "other": "bigint", "customer": "bigint"}, list(pairs)),
+        )
+        return [one for one, other in ((_set(*row[:5]), row[5]) for row in rows) if other in one.as_sent]
 
     def recount(self, tx: Connection, handles: Collection[int]) -> list[Identity]:
         """Count again with how many customers these handles were seen; returns them as they are now."""
         self._db.execute(
             tx,
             "UPDATE identity SET customers = c.n, customer_id = CASE WHEN c.n = 1 THEN c.least END FROM ("
-            "SELECT k.id, count(DISTINCT s.customer_id) AS n, min(s.customer_id) AS least FROM {k} "
-            "LEFT JOIN membership m ON m.identity_id = k.id LEFT JOIN identity_set s ON s.id = m.set_id GROUP BY k.id"
-            ") AS c WHERE identity.id = c.id",
+            + _COUNTED
+            + ") AS c WHERE identity.id = c.id",
             k=_ids(handles),
         )
         return self.read_ids(tx, handles)
+
+    def counted(self, tx: Connection, handles: Collection[int]) -> dict[int, tuple[int, int | None]]:
+        """With how many customers these handles were seen, and the least of them, counted from the sets."""
+        rows = self._db.execute(tx, _COUNTED, k=_ids(handles))
+        return {row[0]: (row[1], row[2]) for row in rows}
 
     def drop_unused_sets(self, tx: Connection, sets: Collection[int]) -> list[int]:
         """Forget those of these sets in which no touchpoint is left; returns their ids."""
@@ -123,8 +197,10 @@ class Identities:
         )
         unused = [row[0] for row in rows]
         if unused:
-            pairs = [(member, one.id) for one in self.sets(tx, unused) for member in one.members if member != one.customer]
-            self._db.delete(tx, MEMBERSHIP, Keys({"identity_id": "bigint", "set_id": "bigint"}, pairs))
+            dropped = self.sets(tx, unused)
+            keys = {"identity_id": "bigint", "set_id": "bigint"}
+            self._db.delete(tx, MEMBERSHIP, Keys(keys, [(member, one.id) for one in dropped for member in one.as_sent]))
+            self._db.delete(tx, STANDING, Keys(keys, _only_standing(dropped)))
             self._db.delete(tx, IDENTITY_SET, _ids(unused))
         return unused
 
@@ -149,19 +225,50 @@ class Identities:
 
     @property
     def _of_identity(self) -> str:
-        return f"{self._db.for_update} OF identity" if self._db.for_update else ""
+        return f"{self._db.for_update} OF i" if self._db.for_update else ""
 
     def _find(self, tx: Connection, texts: Iterable[str]) -> dict[Members, IdentitySet]:
+        """Sets by their members as sent."""
         rows = self._db.execute(
             tx,
-            "SELECT s.id, s.members, s.customer_id FROM {k} JOIN identity_set s ON s.members = k.members",
+            f"SELECT {_SET} FROM {{k}} JOIN identity_set s ON s.members = k.members",
             k=Keys({"members": "text"}, [(text,) for text in texts]),
         )
-        return {one.members: one for one in (_set(*row) for row in rows)}
+        return {one.as_sent: one for one in (_set(*row) for row in rows)}
 
 
-def _set(id: int, members: str, customer: int | None) -> IdentitySet:
-    return IdentitySet(id, tuple(map(int, members.split())), customer)
+def _set(id: int, members: str, customer: int | None, standing: str | None, parted: str | None) -> IdentitySet:
+    sent = _members(members)
+    if standing is None and parted is None:
+        return IdentitySet(id, sent, customer)
+    pairs = [part.split("-") for part in parted.split()] if parted is not None else []
+    now = sent if standing is None else _members(standing)
+    return IdentitySet(
+        id, now, customer, frozenset((int(one), int(other)) for one, other in pairs), () if standing is None else sent
+    )
+
+
+def _formed(id: int, sent: Members, form: Form) -> IdentitySet:
+    return IdentitySet(id, form.members, form.customer, form.parted, () if form.members == sent else sent)
+
+
+def _columns(sent: Members, form: Form) -> tuple[int | None, str | None, str | None]:
+    """The columns customer_id, standing and parted of a set."""
+    standing = None if form.members == sent else _text(form.members)
+    return form.customer, standing, " ".join(f"{one}-{other}" for one, other in sorted(form.parted)) or None
+
+
+def _only_standing(sets: Iterable[IdentitySet]) -> list[tuple[int, int]]:
+    """(handle, set) for the handles that are in a set by links only."""
+    return [(one, its.id) for its in sets if its.sent for one in its.members if one not in its.sent and one != its.customer]
+
+
+def _members(text: str) -> Members:
+    return tuple(map(int, text.split()))
+
+
+def _text(members: Members) -> str:
+    return " ".join(map(str, members))
 
 
 def _names(names: Iterable[str]) -> Keys:

@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from schemas.identity import is_customer
-from services.journey.domain.identity import IdentitySet, Rule, Settled, Sighting, Timed, View, root_at
+from services.journey.domain.identity import Identity, IdentitySet, Rule, Settled, Sighting, Timed, View, root_at
+from services.journey.domain.links import Form, form
+from services.journey.store.commands import StoredCommands
 from services.journey.store.identities import BEGINNING_US, END_US, Identities, Members
 from services.journey.store.touchpoints import Kept, Reference, Touchpoints
 from services.shared.errors import Contended
@@ -30,14 +32,18 @@ class NotLocked(Contended):
 
 
 class Ownership:
-    """One batch's view of identities: `lock` first, then `learn` its sets, then ask `owner_of` and `moved`."""
+    """One batch's view of identities, as they stand: `lock` first, then `learn` its sets, then ask `settled_owner` and `moved`.
 
-    def __init__(self, identities: Identities, touchpoints: Touchpoints, limit: int) -> None:
-        self._identities, self._touchpoints = identities, touchpoints
+    `ids` has every identity by its name; whatever else counts identities counts those that they stand for.
+    """
+
+    def __init__(self, identities: Identities, touchpoints: Touchpoints, commands: StoredCommands, limit: int) -> None:
+        self._identities, self._touchpoints, self._commands = identities, touchpoints, commands
         self.view = View(limit)
         self.ids: dict[str, int] = {}
         self.fresh: set[int] = set()
         self._before = self.view
+        self._is_linked = False
         self._expanded: set[int] = set()
         self._sightings: dict[tuple[int, tuple[int, int]], Sequence[Sighting]] = {}
         self._windows: dict[int, tuple[int, int]] = {}
@@ -53,26 +59,34 @@ class Ownership:
             self.ids[row.name] = row.id
             if row.name in fresh:
                 self.fresh.add(row.id)
-        if also:
-            self._lock_more(tx, also)
-        changing = {
-            self.ids[name] for identities in together if is_customer(identities[0]) for name in self._strangers(identities)
-        }
-        frontier = set(self.ids.values()) | set(also)
+        self._is_linked = any(known.stands_for is not None for known in self.view.identities.values())
+        self.hold(tx, {*also, *(known.standing for known in self.view.identities.values())} if self._is_linked else also)
+        changing = {handle for identities in together for handle in self._strangers(identities)}
+        self.widen(tx, {self.view.identities[id].standing for id in self.ids.values()} | set(also), changing.union(also))
+
+    def hold(self, tx: Connection, ids: Collection[int]) -> None:
+        """Lock these identities and what they stand for, and read them."""
+        while missing := [id for id in ids if id not in self.view.identities]:
+            self.view.identities.update((row.id, row) for row in self._identities.lock_ids(tx, missing))
+            ids = {self.view.identities[id].standing for id in missing}
+
+    def widen(self, tx: Connection, frontier: Collection[int], changing: Collection[int]) -> None:
+        """Lock the company of these identities that their ownership hangs on, level by level; that of `changing` ones in any case."""
+        self.hold(tx, {self.view.identities[id].standing for id in frontier})
         for depth in range(MAX_DEPTH + 1):
-            handles = [handle for handle in frontier if self._is_open(handle, depth) or handle in changing or handle in also]
+            handles = [handle for handle in frontier if self._is_open(handle, depth) or handle in changing]
             frontier = self._expand(
                 tx, [handle for handle in handles if handle not in self.fresh and handle not in self._expanded]
             )
             if not frontier:
                 break
-            self._lock_more(tx, frontier)
-        self._lock_more(tx, {known.customer for known in self.view.identities.values() if known.customer is not None})
+            self.hold(tx, frontier)
+        self.hold(tx, {known.customer for known in self.view.identities.values() if known.customer is not None})
 
     def learn(self, tx: Connection, together: Iterable[Sequence[str]]) -> dict[Members, IdentitySet]:
         """The sets of identities that the batch's touchpoints show, made where they are new; the view is of after the batch from now on."""
         wanted = {tuple(self.ids[name] for name in identities): is_customer(identities[0]) for identities in together}
-        sets, made = self._identities.intern(tx, wanted)
+        sets, made = self._identities.intern(tx, wanted, lambda missing: self.forms(tx, missing))
         self._before = self.view.copy() if made else self.view
         for one in sets.values():
             self.view.add_set(one)
@@ -80,6 +94,38 @@ class Ownership:
             tx, {member for one in made if one.customer is not None for member in one.members if member != one.customer}
         )
         return sets
+
+    def forms(self, tx: Connection, sets: Collection[Members]) -> dict[Members, Form]:
+        """What sets of identities, as they were sent and held, stand for."""
+        known = self.view.identities
+        linked = {one: known[known[one].standing] for sent in sets for one in sent if known[one].stands_for is not None}
+        apart = {one for sent in sets for one in sent if known[one].is_parted}
+        pairs = self._commands.pairs(tx, apart) if any(len(apart.intersection(sent)) > 1 for sent in sets) else {}
+        parted = {pair for pair, is_link in pairs.items() if not is_link}
+        return {sent: form([known[one] for one in sent], linked, parted) for sent in sets}
+
+    def relink(self, tx: Connection, changed: Mapping[int, int | None], old: Collection[IdentitySet]) -> list[IdentitySet]:
+        """Identities stand for others now (None: for themselves), and these sets, as they were until now, are formed anew.
+
+        Everything that either names must be held. The view is of after it from now on; returns the sets as they are now.
+        """
+        held = dict(self.view.identities)
+        self._identities.link(tx, changed)
+        for id, stands_for in changed.items():
+            self.view.identities[id] = held[id]._replace(stands_for=stands_for, customers=0, customer=None)
+        sent = {one.id: one.as_sent for one in old}
+        forms = self.forms(tx, set(sent.values()))
+        new = self._identities.reform(tx, list(old), {id: forms[members] for id, members in sent.items()})
+        for one in new:
+            self.view.add_set(one)
+        company = {member for one in (*old, *new) for member in one.members if self.view.identities[member].stands_for is None}
+        company |= {id for id, stands_for in changed.items() if stands_for is None}
+        handles = {one for one in company if not is_customer(self.view.identities[one].name)}
+        self.view.identities.update((row.id, row) for row in self._identities.recount(tx, handles))
+        moved = {one for one in handles if _counted(held[one]) != _counted(self.view.identities[one])}
+        self.widen(tx, [one for one in handles if not _is_shared_twice(self.view, held[one])], moved)
+        self._before = self.view.replaced(held, old)
+        return new
 
     def forget(self, tx: Connection, sets: Collection[int]) -> None:
         """Sets that lost a touchpoint: without any left they are no evidence any more."""
@@ -103,9 +149,11 @@ class Ownership:
 
     def admit(self, tx: Connection, sets: Collection[int]) -> None:
         """Stored touchpoints of these sets join the batch. Raises NotLocked unless their identities are locked and known."""
-        members = {member for one in self._identities.sets(tx, sets) for member in one.members}
-        self.require_known(members)
-        self.ids.update((self.view.identities[member].name, member) for member in members)
+        found = self._identities.sets(tx, sets)
+        self.require_known({member for one in found for member in one.members})
+        sent = {member for one in found for member in one.as_sent}
+        self.require(sent)
+        self.ids.update((self.view.identities[member].name, member) for member in sent)
 
     def require(self, roots: Collection[int]) -> None:
         """Raises NotLocked unless all these people are locked."""
@@ -121,29 +169,38 @@ class Ownership:
         rule = self.view.rule(self.view.anchor(one))
         return rule.root if isinstance(rule, Settled) else None
 
-    def moved(self, tx: Connection, changed: Sequence[tuple[int, int]]) -> dict[Reference, tuple[Kept, int]]:
-        """The stored touchpoints whose owner is another now, with that owner; `changed` are (set, time) of those that came or went.
+    def moved(
+        self, tx: Connection, changed: Sequence[tuple[int, int]], formed: Collection[IdentitySet] = ()
+    ) -> dict[Reference, tuple[Kept, int]]:
+        """The stored touchpoints whose owner is another now, with that owner; `changed` are (set, time) of those that came or went,
+        `formed` are sets that were formed anew.
 
         Ask after the batch's touchpoints are stored: those without an owner yet (0) are among the answers.
         """
-        windows = self._dirty(tx, changed)
-        found: dict[Reference, tuple[Kept, int]] = {}
-        for handle, (from_us, to_us) in windows.items():
-            sets = [one.id for one in self._anchored_at(handle)]
-            kept = self._touchpoints.in_sets(tx, sets, from_us, to_us) if sets else []
-            self._see(kept)
-            for one in kept:
-                owner = self._owner_at(tx, self.view.sets[one.set_id], one.time_us)
-                if owner != one.owner:
-                    found[one.reference] = (one, owner)
+        found = self._moved_in(tx, {one.id for one in formed}, BEGINNING_US, END_US)
+        for handle, (from_us, to_us) in self._dirty(tx, changed).items():
+            found |= self._moved_in(tx, {one.id for one in self._anchored_at(handle)}, from_us, to_us)
         return found
 
     # -- inside -------------------------------------------------------------------------------------------------------------
 
-    def _strangers(self, identities: Sequence[str]) -> list[str]:
+    def _moved_in(self, tx: Connection, sets: Collection[int], from_us: int, to_us: int) -> dict[Reference, tuple[Kept, int]]:
+        """Of the touchpoints in these sets, from one time to another, those whose owner is another now."""
+        kept = self._touchpoints.in_sets(tx, sets, from_us, to_us) if sets else []
+        self._see(kept)
+        owners = ((one, self._owner_at(tx, self.view.sets[one.set_id], one.time_us)) for one in kept)
+        return {one.reference: (one, owner) for one, owner in owners if owner != one.owner}
+
+    def _strangers(self, identities: Sequence[str]) -> list[int]:
         """The handles of a touchpoint with a customer that were not known to be that customer's only."""
-        customer = self.ids[identities[0]]
-        return [name for name in identities[1:] if self.view.identities[self.ids[name]].customer != customer]
+        known = self.view.identities
+        if not self._is_linked:
+            customer = self.ids[identities[0]]
+            handles = identities[1:] if is_customer(identities[0]) else ()
+            return [self.ids[name] for name in handles if known[self.ids[name]].customer != customer]
+        sent = [known[self.ids[name]] for name in identities]
+        members, standing, _ = form(sent, {one.id: known[one.standing] for one in sent}, ())
+        return [member for member in members if member != standing and known[member].customer != standing] if standing else []
 
     def _is_known(self, identity: int) -> bool:
         """Whether all sets of an identity are in the view (of a customer, none are needed)."""
@@ -168,11 +225,6 @@ class Ownership:
             found.update(one.members)
         return found - self._expanded
 
-    def _lock_more(self, tx: Connection, ids: Collection[int]) -> None:
-        missing = [id for id in ids if id not in self.view.identities]
-        if missing:
-            self.view.identities.update((row.id, row) for row in self._identities.lock_ids(tx, missing))
-
     def _recount(self, tx: Connection, handles: Collection[int], *, even_shared: bool = False) -> None:
         uncounted = [handle for handle in handles if even_shared or not self.view.is_shared(handle)]
         if uncounted:
@@ -187,7 +239,7 @@ class Ownership:
             times.setdefault(set_id, []).append(time_us)
         windows: dict[int, tuple[int, int]] = {}
         for handle, known in self.view.identities.items():
-            if is_customer(known.name):
+            if known.stands_for is not None or is_customer(known.name):
                 continue
             rule = self.view.rule(handle)
             if self._changed(handle, rule):
@@ -205,7 +257,8 @@ class Ownership:
         if self._before is self.view or handle in self.fresh:
             return False
         return self._before.rule(handle) != rule or any(
-            one.id in self._before.sets and _leads(self._before, handle, one) != _leads(self.view, handle, one)
+            one.id in self._before.sets
+            and _leads(self._before, handle, self._before.sets[one.id]) != _leads(self.view, handle, one)
             for one in self.view.sets_of(handle)
         )
 
@@ -230,7 +283,10 @@ class Ownership:
             one
             for one in self.view.sets_of(handle)
             if one.customer is None
-            and (self.view.anchor(one) == handle or (one.id in self._before.sets and self._before.anchor(one) == handle))
+            and (
+                self.view.anchor(one) == handle
+                or (one.id in self._before.sets and self._before.anchor(self._before.sets[one.id]) == handle)
+            )
         ]
 
     def _see(self, kept: Sequence[Kept]) -> None:
@@ -256,6 +312,16 @@ class Ownership:
         return root_at(self.view, anchor, time_us, sightings)
 
 
-def _leads(view: View, handle: int, one: IdentitySet) -> tuple[int, int | None]:
-    """Whom a sighting in this set leads to: the anchor, or the bridge to a customer."""
-    return view.anchor(one), view.bridge(handle, one)
+def _leads(view: View, handle: int, one: IdentitySet) -> tuple[int, int, int | None]:
+    """Who owns the touchpoints of a set, and whom a sighting in it leads a handle to: one that outranks it, or a bridge to a customer."""
+    anchor = view.anchor(one)
+    return anchor, view.above(handle, one) if one.parted else anchor, view.bridge(handle, one)
+
+
+def _counted(known: Identity) -> tuple[int, int | None]:
+    return known.customers, known.customer
+
+
+def _is_shared_twice(view: View, before: Identity) -> bool:
+    """Whether a handle identified nobody before, and does not now."""
+    return before.customers > view.limit and view.is_shared(before.id)

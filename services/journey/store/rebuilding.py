@@ -110,7 +110,7 @@ class Rebuilding:
 
     def _reset(self, tx: Connection) -> None:
         """As if no touchpoint had come yet, but for the ids of identities, people and journeys."""
-        for table in ("touchpoint", "clock_day", "membership", "identity_set", "month", "service_case"):
+        for table in ("touchpoint", "clock_day", "membership", "standing", "identity_set", "month", "service_case"):
             tx.exec_driver_sql(f"DELETE FROM {table}")
         tx.exec_driver_sql("UPDATE identity SET customers = 0, customer_id = NULL")
         tx.exec_driver_sql("UPDATE journey SET gone = true")

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from schemas.identity import is_customer
 from services.journey.domain.identity import Identity, IdentitySet, Sighting, Timed, View, root_at
 from services.journey.store.identities import BEGINNING_US, END_US, Identities
-from services.shared.db import Database, Keys
+from services.shared.db import Database
 
 MAX_KNOWN = 20_000
 """Identities and sets are forgotten once there are so many, so that memory stays bounded."""
@@ -19,7 +19,7 @@ class Recount:
     """Answers in the caller's snapshot."""
 
     def __init__(self, database: Database, tx: Connection, limit: int) -> None:
-        self._db, self._tx, self._limit = database, tx, limit
+        self._tx, self._limit = tx, limit
         self._identities = Identities(database)
         self._forget()
 
@@ -39,8 +39,10 @@ class Recount:
         return one.customer if one.customer is not None else root_at(self._view, self._view.anchor(one), time_us, self._evidence)
 
     def names(self, set_id: int) -> list[str]:
-        """The identities of a set, the highest rank first."""
-        return [self._view.identities[member].name for member in self._view.sets[set_id].members]
+        """The identities of a set as they were sent, the highest rank first."""
+        sent = self._view.sets[set_id].as_sent
+        found = {one.id: one.name for one in self._identities.read_ids(self._tx, sent)}
+        return [found[member] for member in sent]
 
     def _forget(self) -> None:
         self._view = View(self._limit)
@@ -51,9 +53,10 @@ class Recount:
         for one in sets:
             self._view.add_set(one)
         members = {member for one in sets for member in one.members} - self._view.identities.keys()
-        counted = self._counted(members)
+        counted = self._identities.counted(self._tx, members)
         for known in self._identities.read_ids(self._tx, members):
-            self._view.identities[known.id] = counted.get(known.id, Identity(known.id, known.name))._replace(name=known.name)
+            customers, least = counted[known.id]
+            self._view.identities[known.id] = Identity(known.id, known.name, customers, least if customers == 1 else None)
         return sets
 
     def _expand(self, handles: Collection[int]) -> None:
@@ -69,16 +72,6 @@ class Recount:
         if wanted:
             self._add(self._identities.sets_of(self._tx, wanted))
             self._expanded |= wanted
-
-    def _counted(self, ids: Collection[int]) -> dict[int, Identity]:
-        """With how many customers handles were seen, and the only one, if it is one."""
-        rows = self._db.execute(
-            self._tx,
-            "SELECT k.id, count(DISTINCT s.customer_id), min(s.customer_id) FROM {k} JOIN membership m ON m.identity_id = k.id "
-            "JOIN identity_set s ON s.id = m.set_id GROUP BY k.id",
-            k=Keys({"id": "bigint"}, [(id,) for id in ids]),
-        )
-        return {id: Identity(id, "", customers, least if customers == 1 else None) for id, customers, least in rows}
 
     def _evidence(self, handle: int) -> Sequence[Sighting]:
         if handle not in self._sightings:

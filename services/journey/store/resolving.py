@@ -32,11 +32,16 @@ class Resolving:
         self._expanded: set[int] = set()
 
     def find(self, name: str) -> int | None:
-        """The id of an identity that was ever seen."""
+        """The id of an identity that was ever seen, or linked."""
         for row in self._identities.read(self._tx, [name]):
             self._view.identities[row.id] = row
             return row.id
         return None
+
+    def standing(self, identity: int) -> int:
+        """The identity that an identity stands for by links: itself without any."""
+        self._know([identity])
+        return self._view.identities[identity].standing
 
     def name(self, identity: int) -> str:
         self._know([identity])
@@ -48,24 +53,27 @@ class Resolving:
 
     def root(self, identity: int, time_us: int) -> int:
         """Who owns an identity at a time."""
+        identity = self.standing(identity)
         self._learn([identity])
         return root_of(self._view, identity, time_us, self._in_effect)
 
     def owned(self, identity: int, time_us: int) -> Owned:
         """The same with the reason."""
+        identity = self.standing(identity)
         self._learn([identity], evidence=True)
         return explain(self._view, identity, time_us, self._in_effect)
 
     def grounds(self, identity: int, root: int) -> Grounds:
         """What there is to show of why an identity is whose it is. Of a shared handle, only where it was seen with this root."""
-        self._learn([identity], evidence=True)
-        if is_customer(self.name(identity)):
+        standing = self.standing(identity)
+        self._learn([standing], evidence=True)
+        if is_customer(self.name(standing)):
             return Grounds(frozenset(), {}, True)
-        _, companies = deciding(self._view, identity)
-        shared = self._view.is_shared(identity)
-        sets = self._sets_of_root(root) if shared else self._identities.sets_of(self._tx, [identity]) if companies else []
-        shown = frozenset(one.id for one in sets if len(one.members) > 1 and identity in one.members)
-        return Grounds(shown, companies, isinstance(self._view.rule(identity), Settled))
+        _, companies = deciding(self._view, standing)
+        shared = self._view.is_shared(standing)
+        sets = self._sets_of_root(root) if shared else self._identities.sets_of(self._tx, [standing]) if companies else []
+        shown = frozenset(one.id for one in sets if len(one.as_sent) > 1 and identity in one.as_sent)
+        return Grounds(shown, companies, isinstance(self._view.rule(standing), Settled))
 
     def others_of(self, identity: int, root: int) -> list[int]:
         """The other customers with whom a handle was seen that is not shared."""
@@ -77,8 +85,9 @@ class Resolving:
         """All identities that resolve to a root at a time, by name, in no order."""
         candidates = self._candidates(root)
         self._learn(candidates)
-        mine = (one for one in candidates if root_of(self._view, one, time_us, self._in_effect) == root)
-        return {self._view.identities[one].name: one for one in mine}
+        mine = [one for one in candidates if root_of(self._view, one, time_us, self._in_effect) == root]
+        linked = [row for row in self._identities.linked_to(self._tx, mine) if row.id not in candidates]
+        return {self._view.identities[one].name: one for one in mine} | {row.name: row.id for row in linked}
 
     def shared_by(self, root: int) -> dict[str, int]:
         """The shared handles with which a root was seen, by name."""

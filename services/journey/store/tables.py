@@ -47,8 +47,17 @@ IDENTITY = Table(
     Column("name", _Text, nullable=False, unique=True),
     Column("customers", Integer, nullable=False, server_default=text("0")),
     Column("customer_id", BigInteger),
+    Column("stands_for", BigInteger),
+    Column("is_parted", Boolean, nullable=False, server_default=text("false")),
+    Index(
+        "identity_stands_for",
+        "stands_for",
+        sqlite_where=text("stands_for IS NOT NULL"),
+        postgresql_where=text("stands_for IS NOT NULL"),
+    ),
 )
-"""Every identity ever seen. `customers`: with how many different customers; `customer_id`: the only one, if it is one."""
+"""Every identity ever seen or named by a command. `customers`: with how many different customers; `customer_id`: the only one, if it
+is one. `stands_for`: the identity that it is linked to and goes by (none: itself); `is_parted`: an unlink that counts names it."""
 
 IDENTITY_SET = Table(
     "identity_set",
@@ -56,9 +65,12 @@ IDENTITY_SET = Table(
     Column("id", _Serial, Identity(), primary_key=True),
     Column("members", _Text, nullable=False, unique=True),
     Column("customer_id", BigInteger),
+    Column("standing", _Text),
+    Column("parted", _Text),
     Index("identity_set_customer", "customer_id"),
 )
-"""Identities seen together in one touchpoint: their ids, highest rank first, joined by spaces."""
+"""Identities seen together in one touchpoint: their ids, highest rank first, joined by spaces. `standing`: the same as they stand by
+links, where that differs; `customer_id`: the customer among those; `parted`: pairs of those of which it proves nothing, as `1-2 1-3`."""
 
 MEMBERSHIP = Table(
     "membership",
@@ -68,7 +80,17 @@ MEMBERSHIP = Table(
     PrimaryKeyConstraint("identity_id", "set_id"),
     sqlite_with_rowid=False,
 )
-"""The sets that a handle is in (customers are found by `identity_set.customer_id`)."""
+"""The sets that a handle is in, as sent (customers are found by `identity_set.customer_id`)."""
+
+STANDING = Table(
+    "standing",
+    METADATA,
+    Column("identity_id", BigInteger, nullable=False),
+    Column("set_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("identity_id", "set_id"),
+    sqlite_with_rowid=False,
+)
+"""The sets that a handle is in only because others stand for it."""
 
 TOUCHPOINT = Table(
     "touchpoint",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import Connection
 
 from services.journey.domain.identity import IdentitySet
 from services.journey.migrations import HISTORY
+from services.journey.store.commands import StoredCommands
 from services.journey.store.folding import Affected, Folding
 from services.journey.store.identities import END_US, Identities
 from services.journey.store.outcome import Folded
@@ -45,20 +46,21 @@ class Writer:
         namespace: UUID,
         limit: int,
         identities: Identities,
+        commands: StoredCommands,
         touchpoints: Touchpoints,
         timing: Timing,
         people: People,
         folding: Folding,
     ) -> None:
         self._namespace, self._limit = namespace, limit
-        self._identities, self._touchpoints, self._timing = identities, touchpoints, timing
+        self._identities, self._commands, self._touchpoints, self._timing = identities, commands, touchpoints, timing
         self._people, self._folding = people, folding
 
     def take(self, tx: Connection, batch: Sequence[Incoming], also: Collection[Lockable] = ()) -> None:
         """Bring the state up to these touchpoints. Raises NotLocked if more has to be locked: roll back and come again with that."""
         if not batch:
             return
-        ownership = Ownership(self._identities, self._touchpoints, self._limit)
+        ownership = self.ownership()
         held = self._timing.lock(tx, batch, {one for one in also if isinstance(one, str)})
         ownership.lock(tx, {tuple(one.derived.identities) for one in batch}, {one for one in also if isinstance(one, int)})
         batch, displaced, copied = self._first_copies(tx, ownership, batch)
@@ -82,7 +84,18 @@ class Writer:
         ownership.require(affected.keys())
         self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(ownership, root)))
 
-    # -- store once, at the right time ---------------------------------------------------------------------------------------------------------
+    def ownership(self) -> Ownership:
+        """A view of identities for one batch."""
+        return Ownership(self._identities, self._touchpoints, self._commands, self._limit)
+
+    def hand_over(self, tx: Connection, ownership: Ownership, moved: Mapping[Reference, tuple[Kept, int]]) -> None:
+        """Give stored touchpoints to other owners, and bring all whom that concerns up to date. Raises NotLocked like `take`."""
+        affected: dict[int, Affected] = {}
+        self._move(tx, moved, affected)
+        ownership.require(affected.keys())
+        self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(ownership, root)))
+
+    # -- store once, at the right time --------------------------------------------------------------------------------------
 
     def _first_copies(
         self, tx: Connection, ownership: Ownership, batch: Sequence[Incoming]
@@ -146,7 +159,7 @@ class Writer:
                 owners[its_set.id] = ownership.settled_owner(its_set) or NOBODY_YET
             owner = owners[its_set.id]
             has_copies = (one.derived.source, one.derived.id) in twice
-            new.append(New(one, its_set.members[0], its_set.id, owner, has_copies))
+            new.append(New(one, its_set.as_sent[0], its_set.id, owner, has_copies))
             if owner != NOBODY_YET:
                 affected.setdefault(owner, Affected()).added.append(one.derived)
         self._touchpoints.append(tx, new)
@@ -161,7 +174,9 @@ class Writer:
     ) -> None:
         """Stored touchpoints that belong to somebody else now change hands; those of the batch without an owner get one."""
         came = [(one.set_id, one.incoming.derived.time_us) for one in new]
-        moved = ownership.moved(tx, came + [(kept.set_id, kept.time_us) for kept in replaced])
+        self._move(tx, ownership.moved(tx, came + [(kept.set_id, kept.time_us) for kept in replaced]), affected)
+
+    def _move(self, tx: Connection, moved: Mapping[Reference, tuple[Kept, int]], affected: dict[int, Affected]) -> None:
         if not moved:
             return
         self._touchpoints.own(tx, {reference: owner for reference, (_, owner) in moved.items()})
@@ -206,7 +221,7 @@ class Writer:
         self._touch_owners(tx, unclear, affected)
 
     def _touch_things(self, tx: Connection, sets: Iterable[int], affected: dict[int, Affected]) -> None:
-        members = {member for one in self._identities.sets(tx, set(sets)) for member in one.members}
+        members = {member for one in self._identities.sets(tx, set(sets)) for member in one.as_sent}
         things = {row.id for row in self._identities.read_ids(tx, members) if row.name.startswith(("order:", "case:"))}
         self._touch_owners(tx, things, affected)
 
