@@ -10,19 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.calendar import NEVER, Calendar, first_day_of_month, month_of_day
+from schemas.calendar import Calendar, first_day_of_month, month_of_day
 from services.metrics.domain.cubes import BY_NAME, Cube, Dims
 from services.metrics.domain.kpis import Distinct, Kpi
-from services.metrics.domain.periods import Grain, Segment, Span, period_name, periods, segments, start_of
+from services.metrics.domain.periods import Grain, Span, period_name, periods, segments
 from services.metrics.domain.rollups import Counts, add_counts
-from services.metrics.domain.rollups import Sums as CutSums
 from services.metrics.domain.stages import Journeys, Row, cubes_of, stage_rows, transition_rows
+from services.metrics.figures import Figures, Totals, add_to, cut, gather
 from services.metrics.store.packing import merged
 from services.metrics.store.reading import Place, Reading
 from services.shared.errors import Rejected
 
 MAX_ROWS = 100_000
-Totals = dict[Dims, list[int]]
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,9 @@ class Answers:
         cube = _cube_of(kpi, question.grain)
         split = (*question.by, *(("currency",) if _splits_currency(question) else ()))
         names = _set_for(cube, split, question.filters)
-        by_period = (
-            self._since(cube, names, question)
-            if question.grain == "none" and isinstance(kpi.formula, Distinct)
-            else self._by_period(cube, names, question)
-        )
-        found = {period: projected(totals, names, split, question.filters) for period, totals in by_period.items() if totals}
-        combinations = sorted({dims for totals in found.values() for dims in totals}, key=_sortable)
+        by_period = gather(self._reading, self._calendar, cube, names, question)
+        found = {period: figures.projected(names, split, question.filters) for period, figures in by_period.items()}
+        combinations = sorted({dims for figures in found.values() for dims in figures.totals}, key=_sortable)
         if not question.by:
             combinations = _one_currency(combinations) if len(split) else [()]
         asked = periods(question.span, question.grain)
@@ -78,13 +73,14 @@ class Answers:
                 "too_many_rows", f"this has over {MAX_ROWS:,} rows; choose a coarser grain or a shorter range", "/grain"
             )
         named = [(dims, dict(zip(split, dims, strict=True))) for dims in combinations]
-        nothing = _answered(question, cube, [0] * len(cube.measures))
+        nothing = _answered(question, cube, [0] * len(cube.measures), {})
         rows = []
         for period in asked:
-            when, totals = period_name(period, question.grain), found.get(period, {})
+            when, figures = period_name(period, question.grain), found.get(period, Figures())
             for dims, names_of in named:
-                values = totals.get(dims)
-                rows.append({"period": when, **names_of, **(nothing if values is None else _answered(question, cube, values))})
+                values = figures.totals.get(dims)
+                answered = nothing if values is None else _answered(question, cube, values, figures.counts.get(dims, {}))
+                rows.append({"period": when, **names_of, **answered})
         return rows
 
     def stages(self, question: CohortQuestion) -> tuple[int, list[Row]]:
@@ -98,38 +94,6 @@ class Answers:
         """Rows {from, to, *by, transitions} of the cohort."""
         totals, _ = self._cohort("transitions", ("from", "to", *question.by), question)
         return transition_rows(question.by, {dims: {"transitions": values[0]} for dims, values in totals.items()})
-
-    # KPIs: by effective time
-
-    def _by_period(self, cube: Cube, names: tuple[str, ...], question: KpiQuestion) -> dict[int, Totals]:
-        grain, last_day = question.grain, self._calendar.day_of(question.as_of_us)
-        span = Span(question.span.start, min(question.span.end, last_day + 1))
-        found: dict[int, Totals] = {}
-        for segment in _segments(span, grain):
-            for row in self._reading.by_period(cube, names, *segment):
-                period = _period(question, segment.grain, row.effective)
-                add_to(found.setdefault(period, {}), row.dims, row.values)
-        if span.start <= last_day < span.end:
-            cut = self._cut(cube, question.as_of_us)
-            for (_, effective, _, dims), values in cut.cells.items():
-                day = effective // 24 if cube.hourly else effective
-                period = effective if grain == "hour" else _period(question, "d", day)
-                add_to(found.setdefault(period, {}), _pick(cube, dims, names), [-value for value in values])
-        return found
-
-    def _since(self, cube: Cube, names: tuple[str, ...], question: KpiQuestion) -> dict[int, Totals]:
-        """Over any range of days: the active days whose previous active day lies before the range."""
-        start, last_day = question.span.start, self._calendar.day_of(question.as_of_us)
-        totals: Totals = {}
-        for segment in segments(Span(start, min(question.span.end, last_day + 1))):
-            for place in _before(segment, start):
-                for row in self._reading.by_cohort(cube, names, place):
-                    add_to(totals, row.dims, row.values)
-        if start <= last_day < question.span.end:
-            for (_, _, previous, dims), values in self._cut(cube, question.as_of_us).cells.items():
-                if previous < start:
-                    add_to(totals, _pick(cube, dims, names), [-value for value in values])
-        return {start: totals}
 
     # cohorts: by the day on which a journey started
 
@@ -155,13 +119,13 @@ class Answers:
     def _cut_cohort(
         self, cube: Cube, wanted: tuple[str, ...], question: CohortQuestion, totals: Totals, counts: dict[Dims, Counts]
     ) -> None:
-        cut = self._cut(cube, question.as_of_us)
-        for (_, _, started, dims), values in cut.cells.items():
+        later = cut(self._reading, self._calendar, cube, question.as_of_us)
+        for (_, _, started, dims), values in later.cells.items():
             if question.span.start <= started < question.span.end:
                 add_to(totals, _pick(cube, dims, wanted), [-value for value in values])
-        for (_, _, started, dims), later in cut.counts.items():
+        for (_, _, started, dims), of_bucket in later.counts.items():
             if question.span.start <= started < question.span.end:
-                negative = {bucket: -count for bucket, count in later.items()}
+                negative = {bucket: -count for bucket, count in of_bucket.items()}
                 add_counts(counts.setdefault(_pick(cube, dims, wanted), {}), negative)
 
     def _places(self, question: CohortQuestion, spread: bool = False) -> Iterable[Place]:
@@ -187,37 +151,11 @@ class Answers:
                 if rest_of_month:
                     yield Place("dd", rest_of_month, cohorts, -1)
 
-    # as of
 
-    def _cut(self, cube: Cube, as_of_us: int) -> CutSums:
-        """What a cube's rows of the day of as_of hold that takes effect after as_of."""
-        end_us = self._calendar.day_start_us(self._calendar.day_of(as_of_us) + 1)
-        sums = CutSums(self._calendar)
-        later = self._reading.effects_between(cube.kinds, as_of_us, end_us, self._calendar)
-        sums.add(contribution for contribution in later if contribution.cube == cube.name)
-        return sums
-
-
-def add_to(totals: Totals, dims: Dims, values: Sequence[int]) -> None:
-    known = totals.get(dims)
-    totals[dims] = list(values) if known is None else [a + b for a, b in zip(known, values, strict=False)]
-
-
-def projected(totals: Totals, names: tuple[str, ...], wanted: tuple[str, ...], filters: Mapping[str, str]) -> Totals:
-    """Totals by the dimensions wanted, of the rows that pass the filters; without those that are zero throughout."""
-    places = [names.index(name) for name in wanted]
-    conditions = [(names.index(name), value) for name, value in filters.items()]
-    kept: Totals = {}
-    for dims, values in totals.items():
-        if all((dims[place] or "") == value for place, value in conditions):
-            add_to(kept, tuple(dims[place] for place in places), values)
-    return {dims: values for dims, values in kept.items() if any(values)}
-
-
-def _answered(question: KpiQuestion, cube: Cube, values: Sequence[int]) -> Row:
+def _answered(question: KpiQuestion, cube: Cube, values: Sequence[int], counts: Counts) -> Row:
     """What a row says beside its period and dimensions."""
     measures = dict(zip(cube.measures, values, strict=False))
-    answer = question.kpi.formula.answer(measures, question.grain)
+    answer = question.kpi.formula.answer(measures, question.grain, counts)
     return {
         "value": answer.value,
         "numerator": answer.numerator,
@@ -226,6 +164,7 @@ def _answered(question: KpiQuestion, cube: Cube, values: Sequence[int]) -> Row:
         "low": answer.low,
         "high": answer.high,
         "open": answer.open,
+        **(answer.quantiles or {}),
     }
 
 
@@ -260,33 +199,6 @@ def _set_for(cube: Cube, by: Iterable[str], filters: Mapping[str, str]) -> tuple
             "unsupported_dimensions", f"{', '.join(sorted(wanted))} are not kept together; together are: {sets}", "/by"
         )
     return names
-
-
-def _segments(span: Span, grain: Grain) -> list[Segment]:
-    if span.start >= span.end:
-        return []
-    if grain == "hour":
-        return [Segment("h", span.start * 24, span.end * 24)]
-    if grain in ("day", "week"):
-        return [Segment("d", span.start, span.end)]
-    return segments(span)
-
-
-def _period(question: KpiQuestion, stored: str, effective: int) -> int:
-    """The period of a stored row."""
-    if question.grain == "none":
-        return question.span.start
-    if stored == "h":
-        return effective
-    return start_of(first_day_of_month(effective) if stored == "m" else effective, question.grain)
-
-
-def _before(segment: Segment, start: int) -> Iterable[Place]:
-    """The rows of a segment of effective time whose cohort day lies before `start`."""
-    effective = range(segment.low, segment.high)
-    for cohorts in segments(Span(first_day_of_month(month_of_day(start)), start)):
-        yield Place(segment.grain + cohorts.grain, effective, Span(cohorts.low, cohorts.high))
-    yield Place(segment.grain + "m", effective, Span(NEVER, month_of_day(start)))
 
 
 def _pick(cube: Cube, dims: Dims, names: tuple[str, ...]) -> Dims:

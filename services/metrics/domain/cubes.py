@@ -2,7 +2,8 @@
 
 A cube is kept once per *dimension set*, so that the cost of a question is the product of the few dimensions asked for and not of
 all there are. Rows are kept by day and by month; `hourly` cubes also by hour. In a cube with a `cohort` each row carries two days,
-the one on which a contribution takes effect and the one by which it is picked.
+the one on which a contribution takes effect and the one by which it is picked: the day a journey started, the active day before, or
+the day by which a figure is *dated* though part of it shows only later (a resolution is first-contact a week after it).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ WIDTH = 8
 class Cube(NamedTuple):
     """`measures[i]` is column i of its rows. `kinds` are the facts that contribute to it. `cohort`: what the second day is.
 
-    `spread` names a measure (milliseconds) of which histograms are kept, once per set of `spread_sets`. `signed`: contributions
-    may be below 0.
+    `spread` names a measure (milliseconds) of which histograms are kept, once per set of `spread_sets` (in cubes without a cohort: by
+    day and month). `signed`: contributions may be below 0.
     """
 
     name: str
@@ -28,7 +29,7 @@ class Cube(NamedTuple):
     sets: tuple[tuple[str, ...], ...]
     measures: tuple[str, ...]
     kinds: tuple[str, ...]
-    cohort: Literal["started", "previous"] | None = None
+    cohort: Literal["started", "previous", "dated"] | None = None
     hourly: bool = False
     spread: str | None = None
     spread_sets: tuple[tuple[str, ...], ...] = ()

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from services.metrics.domain import statistics
 from services.metrics.domain.cubes import Cube
+from services.metrics.domain.histogram import Spread, spread
 from services.metrics.domain.periods import Grain
+from services.metrics.domain.rollups import Counts
 from services.metrics.domain.statistics import net_score, wilson
 
 KpiUnit = Literal["count", "percent", "points", "currency", "seconds"]
@@ -22,7 +25,10 @@ Measures = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Answer:
-    """One row's numbers, not rounded. `n` is the sample size, `low` and `high` the 95 % interval; None: there is none."""
+    """One row's numbers, not rounded. `n` is the sample size, `low` and `high` the 95 % interval; None: there is none.
+
+    `open`: cases of which it can't be said yet. `quantiles` by name (p50, p90, p99), of durations only.
+    """
 
     value: float | None
     numerator: int | None
@@ -31,12 +37,13 @@ class Answer:
     low: float | None = None
     high: float | None = None
     open: int = 0
+    quantiles: Mapping[str, float | None] | None = None
 
 
 class Formula(Protocol):
-    """Turns sums of measures into a KPI's answer."""
+    """Turns sums of measures, and the histogram of the cube's spread, into a KPI's answer."""
 
-    def answer(self, measures: Measures, grain: Grain) -> Answer: ...
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer: ...
 
     def text(self) -> str:
         """The formula as it is shown in the catalogue."""
@@ -51,7 +58,7 @@ class Total:
     per: int = 1
     n: str | None = None
 
-    def answer(self, measures: Measures, grain: Grain) -> Answer:
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
         total = measures[self.measure]
         value = total if self.per == 1 else total / self.per
         return Answer(value, total, None, measures[self.n] if self.n else total)
@@ -62,16 +69,18 @@ class Total:
 
 @dataclass(frozen=True)
 class Share:
-    """`part` of `whole` in percent, with Wilson's interval; no value where `whole` is 0."""
+    """`part` of `whole` in percent, with Wilson's interval; no value where `whole` is 0. `open` names the measure of what is undecided."""
 
     part: str
     whole: str
+    open: str | None = None
 
-    def answer(self, measures: Measures, grain: Grain) -> Answer:
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
         part, whole = measures[self.part], measures[self.whole]
         interval = wilson(part, whole)
         low, high = (100 * interval[0], 100 * interval[1]) if interval else (None, None)
-        return Answer(100 * part / whole if whole else None, part, whole, whole, low, high)
+        undecided = measures[self.open] if self.open else 0
+        return Answer(100 * part / whole if whole else None, part, whole, whole, low, high, undecided)
 
     def text(self) -> str:
         return f"100 × {self.part} / {self.whole}"
@@ -85,7 +94,7 @@ class NetScore:
     minus: str
     whole: str
 
-    def answer(self, measures: Measures, grain: Grain) -> Answer:
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
         plus, minus, whole = measures[self.plus], measures[self.minus], measures[self.whole]
         interval = net_score(plus, minus, whole)
         low, high = (100 * interval[0], 100 * interval[1]) if interval else (None, None)
@@ -93,6 +102,39 @@ class NetScore:
 
     def text(self) -> str:
         return f"100 × ({self.plus} − {self.minus}) / {self.whole}"
+
+
+@dataclass(frozen=True)
+class Duration:
+    """The mean of a cube's spread in seconds, with its interval and the quantiles; `total` is the sum in milliseconds, `n` counts it."""
+
+    total: str
+    n: str
+
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
+        total, n = measures[self.total], measures[self.n]
+        of = spread(counts, total)
+        interval = statistics.mean(counts, of.mean) if of.mean is not None else None
+        low, high = interval if interval else (None, None)
+        return Answer(_seconds(of.mean), total, n, n, _seconds(low), _seconds(high), quantiles=_quantiles(of))
+
+    def text(self) -> str:
+        return f"{self.total} / {self.n} / 1,000"
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean of a measure over another, such as transfers a case; no interval."""
+
+    total: str
+    n: str
+
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
+        total, n = measures[self.total], measures[self.n]
+        return Answer(total / n if n else None, total, n, n)
+
+    def text(self) -> str:
+        return f"{self.total} / {self.n}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +146,7 @@ class Distinct:
 
     since: Cube
 
-    def answer(self, measures: Measures, grain: Grain) -> Answer:
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
         total = sum(measures.values()) if grain == "none" else measures[grain]
         return Answer(total, total, None, total)
 
@@ -133,3 +175,11 @@ class Kpi:
     @property
     def dimensions(self) -> tuple[str, ...]:
         return tuple(name for name in self.cube.dims if any(name in names for names in self.cube.sets))
+
+
+def _quantiles(of: Spread) -> dict[str, float | None]:
+    return {"p50": _seconds(of.p50), "p90": _seconds(of.p90), "p99": _seconds(of.p99)}
+
+
+def _seconds(ms: float | None) -> float | None:
+    return None if ms is None else ms / 1000

@@ -3,10 +3,12 @@
 | grain | effective | cohort | of cubes |
 | --- | --- | --- | --- |
 | h, d, m | hour, day, month | 0 | without a cohort (h: hourly ones) |
-| *m | 0 (whenever) | month | with a cohort |
-| mm, md, dm, dd | month or day | month or day | with a cohort (mm: not histograms) |
+| *m | 0 (whenever) | month | with a cohort of started journeys or of dates |
+| *d | 0 (whenever) | day | with a cohort of dates |
+| mm, md, dm, dd | month or day | month or day | with a cohort |
 
-The first letter is the grain of the effective time, the second that of the cohort day.
+The first letter is the grain of the effective time, the second that of the cohort day. Histograms are not
+kept by hour, nor by month and month.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ A bare tuple, as are cells: there are millions."""
 Cell = tuple[str, int, int, Dims]
 """The finest that is summed: cube, effective (an hour in hourly cubes, else a day), cohort day (0 without), dimensions."""
 
+_WITHOUT_HISTOGRAMS = ("h", "mm")
 Values = list[int]
 Counts = dict[int, int]
 
@@ -75,7 +78,7 @@ class Sums:
         histograms: dict[RowKey, Counts] = {}
         for cell, counts in self.counts.items():
             for key in _keys(cell, _spread_projections(cell[0], cell[3])):
-                if key[1] != "mm":
+                if key[1] not in _WITHOUT_HISTOGRAMS:
                     add_counts(histograms.setdefault(key, {}), counts)
         return {key: counts for key, counts in histograms.items() if counts}
 
@@ -140,7 +143,9 @@ def _places(cube_name: str, effective: int, cohort: int) -> tuple[tuple[str, int
         places = (("d", day, 0), ("m", month, 0))
         return (("h", effective, 0), *places) if cube.hourly else places
     cohort_month = month_of_day(cohort)
-    whenever = (("*m", 0, cohort_month),) if cube.cohort == "started" else ()
+    whenever: tuple[tuple[str, int, int], ...] = ()
+    if cube.cohort != "previous":
+        whenever = (("*m", 0, cohort_month), ("*d", 0, cohort)) if cube.cohort == "dated" else (("*m", 0, cohort_month),)
     return (
         *whenever,
         ("mm", month, cohort_month),

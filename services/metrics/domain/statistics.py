@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import sqrt
+
+from services.metrics.domain.histogram import middle_of
 
 Z = 1.959964
 
@@ -24,3 +27,14 @@ def net_score(plus: int, minus: int, n: int) -> tuple[float, float] | None:
     net = (plus - minus) / n
     half = Z * sqrt(max(0.0, (plus + minus) / n - net * net) / n)
     return max(-1.0, net - half), min(1.0, net + half)
+
+
+def mean(counts: Mapping[int, int], centre: float) -> tuple[float, float] | None:
+    """The interval of the mean `centre` of the values of a histogram {bucket: count}, by the central limit theorem, with the sample
+    variance of the buckets' middles. None with fewer than two values."""
+    n = sum(counts.values())
+    if n < 2:
+        return None
+    squares = sum(count * (middle_of(bucket) - centre) ** 2 for bucket, count in counts.items())
+    half = Z * sqrt(squares / (n - 1) / n)
+    return max(0.0, centre - half), centre + half

@@ -23,6 +23,10 @@ _CUT = (
     "ON m.partition = f.partition AND m.person_id = f.person_id AND m.month = f.month "
     "WHERE f.kind = k.kind AND f.until_us > :after AND f.until_us < :before"
 )
+_PERIOD_HISTOGRAMS = (
+    "SELECT effective, dims, counts FROM histogram WHERE generation = :generation AND cube = :cube AND grain = :grain "
+    "AND effective >= :low AND effective < :high"
+)
 _CUT_EARLIER = (
     "SELECT DISTINCT f.partition, f.person_id, f.month, f.key, f.body, m.identified FROM {k} CROSS JOIN effect e JOIN fact f "
     "ON f.partition = e.partition AND f.person_id = e.person_id AND f.month = e.month AND f.key = e.key JOIN person_month m "
@@ -64,6 +68,23 @@ class Reading:
         found = self._place(_cohort_sql(len(cube.measures), isinstance(place.effective, int)), cube.key_of(names), place)
         return (Sum(0, dims_of(row[0]), tuple(place.sign * int(value) for value in row[1:])) for row in found)
 
+    def by_date(self, cube: Cube, names: tuple[str, ...], place: Place) -> Iterator[Sum]:
+        """The same by the cohort's number too, which is the `effective` of what comes."""
+        found = self._place(_cohort_sql(len(cube.measures), isinstance(place.effective, int), True), cube.key_of(names), place)
+        return (Sum(row[1], dims_of(row[0]), tuple(place.sign * int(value) for value in row[2:])) for row in found)
+
+    def histograms_by_period(
+        self, cube: Cube, names: tuple[str, ...], grain: str, low: int, high: int
+    ) -> Iterator[tuple[int, Dims, bytes]]:
+        """Packed histograms by effective number in [low, high), one a row."""
+        given = {"cube": cube.key_of(names), "grain": grain, "low": low, "high": high}
+        return ((row[0], dims_of(row[1]), row[2]) for row in self._run(_PERIOD_HISTOGRAMS, given))
+
+    def histograms_by_date(self, cube: Cube, names: tuple[str, ...], place: Place) -> Iterator[tuple[int, Dims, bytes]]:
+        """Packed histograms over one place by the cohort's number, one a row."""
+        found = self._place(_histogram_sql(isinstance(place.effective, int)), cube.key_of(names), place)
+        return ((row[2], dims_of(row[0]), row[1]) for row in found)
+
     def histograms(self, cube: Cube, names: tuple[str, ...], place: Place) -> Iterator[tuple[Dims, bytes]]:
         """Packed histograms with the values of their dimension set over one place, one a row."""
         found = self._place(_histogram_sql(isinstance(place.effective, int)), cube.key_of(names), place)
@@ -100,14 +121,15 @@ def _period_sql(measures: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _cohort_sql(measures: int, open_ended: bool) -> str:
+def _cohort_sql(measures: int, open_ended: bool, by_date: bool = False) -> str:
     sums = ", ".join(f"SUM(r.{name})" for name in VALUES[:measures])
-    return f"SELECT r.dims, {sums} FROM {_rows('rollup', open_ended)} GROUP BY r.dims"
+    by = "r.dims, r.cohort" if by_date else "r.dims"
+    return f"SELECT {by}, {sums} FROM {_rows('rollup', open_ended)} GROUP BY {by}"
 
 
 @lru_cache(maxsize=2)
 def _histogram_sql(open_ended: bool) -> str:
-    return f"SELECT r.dims, r.counts FROM {_rows('histogram', open_ended)}"
+    return f"SELECT r.dims, r.counts, r.cohort FROM {_rows('histogram', open_ended)}"
 
 
 def _rows(table: str, open_ended: bool) -> str:
