@@ -197,10 +197,37 @@ class OrderFact(_Fact, tag="order", kw_only=True, frozen=True):
         return f"order/{self.system}/{self.order_id}"
 
 
+class Leg(Struct, array_like=True, frozen=True, gc=False):
+    """A call or chat in a case (or all of a case that has none). `since_us` is when the wait began; `wait_ms` until it was answered or
+    abandoned, `handle_ms` what agents worked on it until it ended; None: unknown."""
+
+    leg_id: str | None
+    channel: str
+    at_us: int
+    since_us: int | None
+    queued_us: int | None
+    answered_us: int | None
+    abandoned_us: int | None
+    ended_us: int | None
+    wait_ms: int | None
+    handle_ms: int | None
+    queue: str | None
+    team: str | None
+    agent_id: str | None
+
+
+class Reason(Struct, array_like=True, frozen=True, gc=False):
+    """Why somebody wrote or called (`complaint`, `repeated_information`, …), when it was first given."""
+
+    at_us: int
+    reason: str
+
+
 class CaseFact(_Fact, tag="case", kw_only=True, frozen=True):
     """A service contact, from its first touchpoint on. `responded_us` is the first `answered` or agent message, `bot_responded_us` the first
     bot message. `resolved_us` and `reopened_us` list every resolution and reopening in order. `others` are touchpoints of other people
-    on this case, as SOURCE/ID."""
+    on this case, as SOURCE/ID. `agents_us` says when each of `agents` was first named. `next_us` is when the person's
+    next case opened, `next_on_topic_us` when the next one on this topic did after the first resolution."""
 
     system: str
     case_id: str
@@ -222,8 +249,14 @@ class CaseFact(_Fact, tag="case", kw_only=True, frozen=True):
     reopened_us: list[int] = []
     closed_us: int | None = None
     transferred_us: list[int] = []
+    compensated_us: list[int] = []
     agents: list[str] = []
+    agents_us: list[int] = []
     others: list[str] = []
+    legs: list[Leg] = []
+    reasons: list[Reason] = []
+    next_us: int | None = None
+    next_on_topic_us: int | None = None
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 Stage = Literal["awareness", "consideration", "purchase", "loyalty", "advocacy"]
 STAGES: tuple[Stage, ...] = ("awareness", "consideration", "purchase", "loyalty", "advocacy")
@@ -95,7 +95,10 @@ class Order(_Facet):
 
 
 class Case(_Facet):
-    """One step in the life of a service contact (system, case_id); a call or chat inside it is a leg (`leg_id`)."""
+    """One step in the life of a service contact (system, case_id); a call or chat inside it is a leg (`leg_id`).
+
+    `wait_seconds` replaces the difference of the times; null: the wait is unknown.
+    """
 
     case_id: Name
     action: CaseAction
@@ -107,7 +110,7 @@ class Case(_Facet):
     agent_id: Name | None = None
     leg_id: Name | None = None
     by: Literal["customer", "agent", "bot"] | None = None
-    wait_seconds: Seconds | None = None
+    wait_seconds: Seconds | UnsetType | None = UNSET
     handle_seconds: Seconds | None = None
     talk_seconds: Seconds | None = None
     hold_seconds: Seconds | None = None

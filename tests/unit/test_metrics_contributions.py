@@ -236,7 +236,7 @@ def test_a_case_counts_when_it_is_opened() -> None:
         topic="returns",
         resolved_us=[us("2026-01-02T00:00:00Z")],
     )
-    assert summed([opened], "cases") == {("opened", ("loyalty", "phone", "returns")): 1}
+    assert summed([opened], "cases") == {("opened", ("loyalty", "phone", "returns", None, None, "desk")): 1}
 
 
 def survey(kind: str, score: float | None, low: float | None = None, high: float | None = None) -> SurveyFact:
@@ -294,14 +294,14 @@ def test_nps_has_the_scales_to_ten_only(score: float, low: float, high: float, m
 
 
 def test_the_net_promoter_score_of_ten_answers() -> None:
-    answer = NetScore("promoters", "detractors", "answered").answer({"promoters": 6, "detractors": 2, "answered": 10}, "none")
+    answer = NetScore("promoters", "detractors", "answered").answer({"promoters": 6, "detractors": 2, "answered": 10}, "none", {})
     assert (answer.value, answer.numerator, answer.denominator, answer.n) == (40.0, 4, 10, 10)
     assert answer.low == pytest.approx(-9.583, abs=1e-3)
     assert answer.high == pytest.approx(89.583, abs=1e-3)
 
 
 def test_a_share_of_nothing_has_no_value() -> None:
-    answer = Share("satisfied", "answered").answer({"satisfied": 0, "answered": 0}, "none")
+    answer = Share("satisfied", "answered").answer({"satisfied": 0, "answered": 0}, "none", {})
     assert (answer.value, answer.n, answer.low, answer.high) == (None, 0, None, None)
 
 

@@ -49,8 +49,11 @@ def test_packed_histograms_add_and_subtract() -> None:
     assert unpack(pack(many)) == many
     assert unpack(pack(few), pack(many), pack(many))[150] == 302
     assert merged([(pack(many), 1), (pack(few), 1), (pack(many), -1)]) == few
-    with pytest.raises(ValueError, match="between 1"):
-        pack({1: -1})
+    back = {bucket: -count for bucket, count in few.items()}
+    assert unpack(pack(back)) == back
+    assert unpack(pack(back), pack(few)) == {}
+    with pytest.raises(ValueError, match="32 bits"):
+        pack({1: 0})
 
 
 def test_z_is_the_ninety_five_percent_point() -> None:

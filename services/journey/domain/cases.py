@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from schemas.facts import CaseFact
+from schemas.facts import CaseFact, Reason
 from schemas.times import MINUTE_US
 from schemas.touchpoint import Stage
+from services.journey.domain import legs
 from services.journey.domain.derive import Derived
 
 
@@ -40,12 +41,31 @@ def continued(case: CaseFact, touchpoint: Derived, *, own: bool) -> CaseFact:
         feature=case.feature or step.feature,
         queue=case.queue or step.queue,
         team=case.team or step.team,
+        legs=legs.stepped(case.legs, case.at_us, touchpoint),
     )
+    if step.reason is not None and all(known.reason != step.reason for known in case.reasons):
+        case = replace(case, reasons=[*case.reasons, Reason(touchpoint.time_us, step.reason)])
     if step.agent_id is not None and step.agent_id not in case.agents:
-        case = replace(case, agents=[*case.agents, step.agent_id])
+        case = replace(case, agents=[*case.agents, step.agent_id], agents_us=[*case.agents_us, touchpoint.time_us])
     if not own:
         case = replace(case, others=[*case.others, f"{touchpoint.source}/{touchpoint.id}"])
     return _acted(case, touchpoint)
+
+
+def followed(case: CaseFact, later: CaseFact) -> CaseFact:
+    """A case, knowing of another of the same person; the same if that one did not open later, or changes nothing.
+
+    Cases without a topic are on none.
+    """
+    if (later.at_us, later.key) <= (case.at_us, case.key):
+        return case
+    if case.next_us is None or later.at_us < case.next_us:
+        case = replace(case, next_us=later.at_us)
+    if case.topic is None or later.topic != case.topic or not case.resolved_us or later.at_us < case.resolved_us[0]:
+        return case
+    if case.next_on_topic_us is None or later.at_us < case.next_on_topic_us:
+        case = replace(case, next_on_topic_us=later.at_us)
+    return case
 
 
 def is_resolved(case: CaseFact) -> bool:
@@ -66,6 +86,8 @@ def _acted(case: CaseFact, touchpoint: Derived) -> CaseFact:
             return _resolved(case, at_us)
         case "reopened" if is_resolved(case):
             return replace(case, reopened_us=[*case.reopened_us, at_us])
+        case "compensated":
+            return replace(case, compensated_us=[*case.compensated_us, at_us])
         case "closed" if case.closed_us is None:
             return replace(case, closed_us=at_us)
         case _:

@@ -87,7 +87,7 @@ class Fold:
         if order is not None:
             self.state.orders[order_key] = self._put_order(orders.amended(order, touchpoint))
         if case is not None:
-            self.state.cases[case_key] = self._put_case(cases.continued(case, touchpoint, own=False))
+            self._put_case(case_key, cases.continued(case, touchpoint, own=False))
         return True
 
     def finish(self) -> None:
@@ -313,14 +313,25 @@ class Fold:
         if key not in state.cases and key in self._elsewhere:
             state.cases[key] = None
         if key not in state.cases:
-            state.cases[key] = self._put_case(cases.opened(touchpoint, stage))
+            self._put_case(key, cases.opened(touchpoint, stage))
         elif (known := state.cases[key]) is not None:
-            state.cases[key] = self._put_case(cases.continued(known, touchpoint, own=True))
+            self._put_case(key, cases.continued(known, touchpoint, own=True))
         return state.cases[key]
 
-    def _put_case(self, case: CaseFact) -> CaseFact:
+    def _put_case(self, key: str, case: CaseFact) -> None:
+        """Keep and state a case; if it is new, or its topic is, the person's others may be followed by it now, or it by them."""
+        held = self.state.cases
+        known = held.get(key)
+        if known is None or known.topic != case.topic:
+            for other_key, other in list(held.items()):
+                if other is None or other_key == key:
+                    continue
+                case = cases.followed(case, other)
+                if (followed := cases.followed(other, case)) is not other:
+                    held[other_key] = followed
+                    self._put(followed)
+        held[key] = case
         self._put(case)
-        return case
 
     def _put_order(self, order: OrderFact) -> OrderFact:
         self._put(order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.metrics.domain.cubes import BY_NAME
 from services.metrics.domain.kpis import Distinct, Kpi, NetScore, Share, Total
+from services.metrics.domain.service_kpis import SERVICE_KPIS
 
 KPIS: tuple[Kpi, ...] = (
     Kpi(
@@ -60,14 +61,6 @@ KPIS: tuple[Kpi, ...] = (
         per_currency=True,
     ),
     Kpi(
-        "cases_opened",
-        "Cases opened",
-        "count",
-        BY_NAME["cases"],
-        Total("opened"),
-        "Service contacts whose first touchpoint lies in the period.",
-    ),
-    Kpi(
         "csat",
         "Customer satisfaction",
         "percent",
@@ -85,6 +78,7 @@ KPIS: tuple[Kpi, ...] = (
         "Share of answers 9 and 10 less share of answers 0 to 6, in points; scales 0 to 10 and 1 to 10 only.",
         source="Reichheld: The One Number You Need to Grow. Harvard Business Review, December 2003",
     ),
+    *SERVICE_KPIS,
 )
 
 KPI_BY_ID = {kpi.id: kpi for kpi in KPIS}

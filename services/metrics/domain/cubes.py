@@ -80,6 +80,33 @@ def _transitions(name: str) -> Cube:
     )
 
 
+_CASE = ("stage", "channel", "topic", "product", "feature", "source")
+_CASE_SETS = (("stage", "channel"), ("topic",), ("product", "feature"), ("source",))
+_REASON = ("reason", "topic", "product", "feature")
+_REASON_SETS = (("reason", "topic"), ("reason", "product", "feature"))
+_LEG = ("channel", "topic", "queue", "team", "agent")
+_LEG_SETS = (("channel", "queue"), ("topic",), ("team", "agent"))
+
+
+def _times(
+    name: str,
+    dims: tuple[str, ...],
+    sets: tuple[tuple[str, ...], ...],
+    counted: str,
+    cohort: Literal["dated"] | None = None,
+    *,
+    signed: bool = False,
+) -> Cube:
+    """Durations in milliseconds, with histograms."""
+    measures = (counted, "time_ms")
+    return Cube(name, dims, sets, measures, ("case",), cohort, spread="time_ms", spread_sets=sets, signed=signed)
+
+
+def _dated(name: str, *measures: str) -> Cube:
+    """What cases come to, by the day to which it belongs."""
+    return Cube(name, _CASE, _CASE_SETS, measures, ("case",), cohort="dated", signed=True)
+
+
 CUBES: tuple[Cube, ...] = (
     Cube(
         "touchpoints",
@@ -126,13 +153,25 @@ CUBES: tuple[Cube, ...] = (
         kinds=("order",),
         signed=True,
     ),
+    Cube("cases", _CASE, _CASE_SETS, ("opened",), ("case",), hourly=True),
+    Cube("reasons", _REASON, _REASON_SETS, ("cases",), ("case",)),
+    _times("first_response", _CASE, _CASE_SETS, "responded"),
+    _times("bot_response", _CASE, _CASE_SETS, "responded"),
+    _times("first_resolution", _CASE, _CASE_SETS, "resolved"),
+    _times("resolution", _CASE, _CASE_SETS, "resolved", cohort="dated", signed=True),
+    _dated("outcomes", "opened", "resolved", "transfers", "agents", "told_again"),
+    _dated("repeats", "open", "decided", "repeated"),
+    _dated("lasting", "resolved", "reopened", "open", "decided", "first_contact"),
     Cube(
-        "cases",
-        dims=("stage", "channel", "topic"),
-        sets=(("stage", "channel"), ("topic",)),
-        measures=("opened",),
-        kinds=("case",),
+        "legs",
+        _LEG,
+        _LEG_SETS,
+        ("answered", "abandoned", "short", "within_20s", "within_1m", "within_5m", "within_60m"),
+        ("case",),
     ),
+    Cube("queued_legs", _LEG, _LEG_SETS, ("over", "abandoned"), ("case",)),
+    _times("speed_of_answer", _LEG, _LEG_SETS, "answered"),
+    _times("handling", _LEG, _LEG_SETS, "ended"),
     Cube(
         "csat",
         dims=("stage", "channel", "topic", "source"),

@@ -16,7 +16,7 @@ from services.metrics.domain.periods import Grain
 from services.metrics.domain.rollups import Counts
 from services.metrics.domain.statistics import net_score, wilson
 
-KpiUnit = Literal["count", "percent", "points", "currency", "seconds"]
+KpiUnit = Literal["count", "percent", "points", "currency", "seconds", "ratio"]
 """currency: units of the row's `currency`."""
 
 Measures = Mapping[str, int]
@@ -69,21 +69,29 @@ class Total:
 
 @dataclass(frozen=True)
 class Share:
-    """`part` of `whole` in percent, with Wilson's interval; no value where `whole` is 0. `open` names the measure of what is undecided."""
+    """`part` of `whole` (a measure, or the sum of several) in percent, with Wilson's interval; no value where `whole` is 0.
+
+    `open` names the measure of what is undecided.
+    """
 
     part: str
-    whole: str
+    whole: str | tuple[str, ...]
     open: str | None = None
 
     def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
-        part, whole = measures[self.part], measures[self.whole]
+        part, whole = measures[self.part], sum(measures[name] for name in self._wholes)
         interval = wilson(part, whole)
         low, high = (100 * interval[0], 100 * interval[1]) if interval else (None, None)
         undecided = measures[self.open] if self.open else 0
         return Answer(100 * part / whole if whole else None, part, whole, whole, low, high, undecided)
 
+    @property
+    def _wholes(self) -> tuple[str, ...]:
+        return (self.whole,) if isinstance(self.whole, str) else self.whole
+
     def text(self) -> str:
-        return f"100 × {self.part} / {self.whole}"
+        wholes = " + ".join(self._wholes)
+        return f"100 × {self.part} / {wholes}" if len(self._wholes) == 1 else f"100 × {self.part} / ({wholes})"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ its own that takes back what the earlier one added.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from schemas.calendar import NEVER, Calendar, date_of, day_number
 from schemas.facts import (
@@ -26,22 +26,13 @@ from schemas.facts import (
     Visit,
 )
 from schemas.touchpoint import STAGES
+from services.metrics.domain import service
+from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import csat_answer, nps_answer
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
-
-
-class Contribution(NamedTuple):
-    """`value` is added to a measure of a cube at `at_us`. `cohort_day` is set in cubes with a cohort only."""
-
-    cube: str
-    measure: str
-    at_us: int
-    cohort_day: int | None
-    dims: Dims
-    value: int
 
 
 def contributions(fact: Fact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
@@ -59,8 +50,7 @@ def effect_times(fact: Fact) -> list[int]:
         times.update(refund.at_us for refund in fact.refunds)
         times.update(at for at in (fact.cancelled_us, fact.returned_us) if at is not None)
     elif isinstance(fact, CaseFact):
-        times.update(fact.resolved_us, fact.reopened_us, fact.transferred_us)
-        times.update(at for at in (fact.responded_us, fact.bot_responded_us, fact.closed_us) if at is not None)
+        times = service.effect_times(fact)
     return sorted(times)
 
 
@@ -174,7 +164,7 @@ def _order(fact: OrderFact, identified: bool, calendar: Calendar) -> Iterator[Co
 
 
 def _case(fact: CaseFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
-    yield Contribution("cases", "opened", fact.at_us, None, (fact.stage, fact.channel, fact.topic), 1)
+    return service.contributions(fact, calendar)
 
 
 def _survey(fact: SurveyFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
@@ -209,3 +199,5 @@ _OF_KIND: dict[type[Any], Callable[[Any, bool, Calendar], Iterator[Contribution]
     CaseFact: _case,
     SurveyFact: _survey,
 }
+
+__all__ = ["VERSION", "Contribution", "contributions", "effect_times"]

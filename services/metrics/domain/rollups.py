@@ -20,9 +20,9 @@ from operator import add as plus
 import msgspec
 
 from schemas.calendar import Calendar, month_of_day
+from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import BY_NAME, WIDTH, Cube, Dims
 from services.metrics.domain.histogram import bucket_of
-from services.metrics.domain.measures import Contribution
 
 RowKey = tuple[str, str, int, int, str]
 """What a rollup row is about: cube (`Cube.key_of(set)`), grain, effective, cohort, and the values of the set as a JSON array.
@@ -47,18 +47,18 @@ class Sums:
 
     def add(self, contributions: Iterable[Contribution], sign: int = 1) -> None:
         day_of, hour_of, cells = self._calendar.day_of, self._calendar.hour_of, self.cells
-        for cube, measure, at_us, cohort_day, dims, value in contributions:
+        for cube, measure, at_us, cohort_day, dims, value, times in contributions:
             hourly, column, spreads = _column(cube, measure)
             effective = hour_of(at_us) if hourly else day_of(at_us)
             cell = (cube, effective, cohort_day or 0, dims)
             values = cells.get(cell)
             if values is None:
                 values = cells[cell] = [0] * WIDTH
-            values[column] += sign * value
+            values[column] += sign * times * value
             if spreads:
                 counts = self.counts.setdefault(cell, {})
                 bucket = bucket_of(value)
-                counts[bucket] = counts.get(bucket, 0) + sign
+                counts[bucket] = counts.get(bucket, 0) + sign * times
 
     def rows(self) -> dict[RowKey, Values]:
         """The rows to add: all that are not zero throughout."""

@@ -8,20 +8,26 @@ from collections.abc import Iterable
 from services.metrics.domain.rollups import Counts, add_counts
 
 _PAIR = struct.Struct("<HI")
+_SIGNED = struct.Struct("<Hi")
 _FIRST = struct.Struct("<H")
 _LANE_BYTES = 6
 _LANE_BITS = 8 * _LANE_BYTES
 _DENSE = 64
 """Fewer counts are pairs however close together they are."""
-_PAIRS, _LANES = b"p", b"l"
+_PAIRS, _SIGNED_PAIRS, _LANES = b"p", b"s", b"l"
 
 
 def pack(counts: Counts) -> bytes:
-    """The bytes of {bucket: count}; counts are above 0. Raises ValueError for a count below 0 or of 2³² and more."""
-    if any(not 0 < count < 1 << 32 for count in counts.values()):
-        raise ValueError("a histogram's counts lie between 1 and 2³² − 1")
+    """The bytes of {bucket: count}; no count is 0. Below 0 are counts of rows that only take back what others have.
+
+    Raises ValueError for a count of 0, or of more than 32 bits.
+    """
+    if any(not count or not -(1 << 31) <= count < 1 << 32 for count in counts.values()):
+        raise ValueError("a histogram's counts have 32 bits and are not 0")
     if not counts:
         return _PAIRS
+    if min(counts.values()) < 0:
+        return _SIGNED_PAIRS + b"".join(_SIGNED.pack(bucket, counts[bucket]) for bucket in sorted(counts))
     first, last = min(counts), max(counts)
     if len(counts) < _DENSE or (last - first + 1) * _LANE_BYTES > len(counts) * _PAIR.size * 2:
         return _PAIRS + b"".join(_PAIR.pack(bucket, counts[bucket]) for bucket in sorted(counts))
@@ -39,8 +45,8 @@ def merged(signed: Iterable[tuple[bytes, int]]) -> Counts:
     counts: Counts = {}
     wide = {1: 0, -1: 0}
     for data, sign in signed:
-        if data[:1] == _PAIRS:
-            for bucket, count in _PAIR.iter_unpack(data[1:]):
+        if data[:1] != _LANES:
+            for bucket, count in (_PAIR if data[:1] == _PAIRS else _SIGNED).iter_unpack(data[1:]):
                 counts[bucket] = counts.get(bucket, 0) + sign * count
         else:
             (first,) = _FIRST.unpack_from(data, 1)
