@@ -221,7 +221,10 @@ def revoke_source(name: str, data: Data = None) -> None:
 
 @rebuild_app.command("journey")
 def rebuild_journey(data: Data = None) -> None:
-    """Stitch and fold all stored touchpoints anew, by this version and these settings. A running service waits meanwhile."""
+    """Stitch and fold all stored touchpoints anew, by this version and these settings, beside the running service.
+
+    It may be interrupted, and goes on from there when it is called again. Processes with other settings write nothing more when it is done.
+    """
     from services.cli.parts import open_bus, open_database
     from services.cli.progress import counting
     from services.journey.main import rebuild
@@ -233,7 +236,8 @@ def rebuild_journey(data: Data = None) -> None:
         closing(open_database(settings, "journey")) as database,
         counting("touchpoints stitched anew") as step,
     ):
-        rebuild(settings, database, bus, step)
+        months = rebuild(settings, database, bus, step)
+    entry.say(f"All journeys are those of this version and these settings; {months:,} months of people are published again.")
 
 
 @rebuild_app.command("metrics")

@@ -18,6 +18,7 @@ from services.journey.domain.commands import read_decision
 from services.journey.domain.derive import Derived, derive
 from services.journey.monitoring import Monitoring
 from services.journey.store.commanding import Commanding
+from services.journey.store.generation import MEND, Generation
 from services.journey.store.ownership import Lockable
 from services.journey.store.refolding import Derive
 from services.journey.store.write import Incoming, NotLocked, Writer
@@ -31,7 +32,6 @@ from services.shared.positions import Positions
 from services.shared.rejects import Rejects
 
 GROUP = "journey"
-MEND = "waypost rebuild journey"
 TOPICS = [TOUCHPOINTS, COMMANDS]
 BATCH = 10_000
 """Records at most in one transaction: what lies ready when journey is behind. The larger, the fewer rows are written twice."""
@@ -61,6 +61,7 @@ class Consumer:
         self,
         bus: Bus,
         database: Database,
+        generation: Generation,
         commanding: Commanding,
         writer: Writer,
         read: Derive,
@@ -70,12 +71,12 @@ class Consumer:
         log: Log,
     ) -> None:
         self._bus, self._database, self._read = bus, database, read
-        self._commanding, self._writer = commanding, writer
+        self._generation, self._commanding, self._writer = generation, commanding, writer
         self._monitoring, self._clock = monitoring, clock
         self._rejects = Rejects(bus, GROUP, clock)
         self._positions = Positions(database, MEND)
         self._also: frozenset[Lockable] = frozenset()
-        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, TOPICS, self.apply, self._reject, on_commit, log, BATCH)
+        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, TOPICS, self.apply, self.reject, on_commit, log, BATCH)
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))
 
@@ -112,7 +113,11 @@ class Consumer:
         }
 
     def apply(self, tx: Connection, records: Sequence[Record]) -> None:
-        """Take a batch, in the loop's transaction. What can't be read is kept in `touchpoints.rejected` first."""
+        """Take a batch, in the loop's transaction. What can't be read is kept in `touchpoints.rejected` first.
+
+        Raises Unavailable if the tables were made with other settings than this process has.
+        """
+        self._generation.hold(tx)
         with self._monitoring.batch_seconds.time():
             decisions, bad_commands = _read_all(records, COMMANDS, read_decision)
             batch, bad_touchpoints = _read_all(records, TOUCHPOINTS, lambda body: Incoming(self._read(body), body))
@@ -128,7 +133,8 @@ class Consumer:
         oldest_ms = min(record.timestamp_ms for record in records)
         self._monitoring.freshness_seconds.observe(max(0.0, self._clock() / 1e6 - oldest_ms / 1e3))
 
-    def _reject(self, record: Record, error: Rejected) -> None:
+    def reject(self, record: Record, error: Rejected) -> None:
+        """Keep a record that can't be processed."""
         self._reject_all([(record, error)])
 
     def _reject_all(self, refused: Sequence[tuple[Record, Rejected]]) -> None:

@@ -20,6 +20,7 @@ from services.journey.desk import Desk
 from services.journey.domain.fold import FoldRules
 from services.journey.domain.marketing import marketing_channel
 from services.journey.monitoring import Monitoring
+from services.journey.rebuilding import Rebuilding
 from services.journey.relay import Relay
 from services.journey.restoring import Restored
 from services.journey.store.checking import Checked, Checking
@@ -28,10 +29,10 @@ from services.journey.store.commanding import Commanding
 from services.journey.store.commands import StoredCommands
 from services.journey.store.destination import Destination
 from services.journey.store.folding import Folding
+from services.journey.store.generation import Generation, fingerprint
 from services.journey.store.identities import Identities
 from services.journey.store.linking import Linking
 from services.journey.store.people import People
-from services.journey.store.rebuilding import Rebuilding
 from services.journey.store.refolding import Derive
 from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Touchpoints
@@ -74,10 +75,11 @@ def build(
 ) -> JourneyRoom:
     """The room on this database (its tables are made if they are missing) and this bus."""
     rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
-    writer = writer_of(settings, database, prepare(database), rules, read)
     monitoring, waiting, log = Monitoring(registry), Waiting(), Log("journey", clock, settings.log)
-    commanding = commanding_of(database, writer)
-    consumer = Consumer(bus, database, commanding, writer, read, monitoring, waiting.notify, clock, log)
+    prepare(database)
+    generation = Generation(database, made_by(settings))
+    generation.adopt()
+    consumer = consumer_of(settings, database, Around(bus, monitoring, waiting.notify, clock, log))
     recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
     destination = Destination(database, settings.partitions)
     relay = Relay(bus, database, consumer.assignment, consumer.positions, waiting, destination, monitoring, log, recheck_s)
@@ -88,10 +90,38 @@ def build(
     checks = [
         Check("journey database", database.ping),
         Check("journey bus", bus.ping),
+        Check("journey settings", generation.check),
         Check("journey consumer", consumer.well),
         Check("journey relay", relay.well),
     ]
     return JourneyRoom(router, checks, consumer, relay, commands)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a consumer works with beside its database."""
+
+    bus: Bus
+    monitoring: Monitoring
+    on_commit: Callable[[], None]
+    clock: Clock
+    log: Log
+
+
+def consumer_of(settings: Settings, database: Database, around: Around) -> Consumer:
+    """What takes records into this database, which is prepared."""
+    rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
+    writer = writer_of(settings, database, prepare(database), rules, read)
+    generation, commanding = Generation(database, made_by(settings)), commanding_of(database, writer)
+    given = (around.monitoring, around.on_commit, around.clock, around.log)
+    return Consumer(around.bus, database, generation, commanding, writer, read, *given)
+
+
+def made_by(settings: Settings) -> str:
+    """The fingerprint of all settings that decide what is derived from touchpoints and commands."""
+    files = (vocabulary.BUILT_IN, settings.vocabulary, channels.BUILT_IN, settings.channels)
+    limits = (settings.journey_timeout_days, settings.shared_handle_customers, settings.bot_touchpoints)
+    return fingerprint([settings.time_zone, *limits, *(file.read_text("utf-8") if file else None for file in files)])
 
 
 def writer_of(settings: Settings, database: Database, namespace: UUID, rules: FoldRules, read: Derive) -> Writer:
@@ -110,11 +140,27 @@ def commanding_of(database: Database, writer: Writer) -> Commanding:
     return Commanding(commands, {"link": linking.carry, "unlink": linking.carry})
 
 
-def rebuild(settings: Settings, database: Database, bus: Bus, on_progress: Callable[[int, int], None]) -> int:
-    """Derive, own and fold all stored touchpoints anew by these settings; returns how many (see `store/rebuilding`)."""
-    rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
-    writer, people = writer_of(settings, database, prepare(database), rules, read), People(database, settings.partitions)
-    return Rebuilding(database, people, writer, read, on_progress).rebuild(bus, settings.partitions)
+def rebuild(
+    settings: Settings,
+    database: Database,
+    bus: Bus,
+    on_progress: Callable[[int, int | None, str], None],
+    clock: Clock = system_clock,
+) -> int:
+    """Derive, own and fold everything stored anew by these settings, beside running processes (see `rebuilding`).
+
+    `on_progress` is told (done, of how many, of what). Returns how many months are published again.
+    """
+
+    def consumer_on(beside: Database) -> Consumer:
+        around = Around(bus, Monitoring(CollectorRegistry()), lambda: None, clock, Log("journey", clock, settings.log))
+        return consumer_of(settings, beside, around)
+
+    prepare(database)
+    done, rebuilding = 0, Rebuilding(database, bus, consumer_on, made_by(settings), settings.partitions, clock)
+    for doing, done, total in rebuilding.steps():
+        on_progress(done, total, doing)
+    return done
 
 
 def begin_epoch(database: Database, bus: Bus, on_progress: Callable[[int], None]) -> Restored:

@@ -18,6 +18,7 @@ from schemas.calendar import day_number, month_of_day
 from schemas.facts import WATERMARK_KEY
 from schemas.topics import JOURNEYS
 from services.journey.relay import watermark
+from services.journey.store.departing import GoneMonth, GoneMonths
 from services.journey.store.people import People
 from services.journey.store.tables import UNPUBLISHED
 from services.shared.bus import Bus, Outgoing, Record
@@ -74,7 +75,10 @@ def begin_epoch(database: Database, bus: Bus, on_progress: Callable[[int], None]
         known = [month for month in ahead if month.root is not None]
         unknown = [month for month in ahead if month.root is None]
         _publish_again(database, tx, known, version)
-        _publish(bus, _marks(database, tx, bus) + [_gone(month, version) for month in unknown])
+        GoneMonths(database).put(
+            tx, [GoneMonth(month.partition, month.person_id, _number(month.month), version) for month in unknown]
+        )
+        _publish_marks(database, tx, bus)
     return Restored(epoch, len(known), len(unknown))
 
 
@@ -150,23 +154,13 @@ def _publish_again(database: Database, tx: Connection, months: Sequence[_Ahead],
     )
 
 
-def _marks(database: Database, tx: Connection, bus: Bus) -> list[Outgoing]:
+def _publish_marks(database: Database, tx: Connection, bus: Bus) -> None:
     """Nobody may go on believing that journey is as far as it was."""
-    positions = {pair: stored.next_offset for pair, stored in Positions(database, "").read(tx).items()}
-    mark = watermark(positions)
-    return [Outgoing(JOURNEYS, WATERMARK_KEY, mark, partition) for partition in bus.end_offsets(JOURNEYS)]
-
-
-def _gone(month: _Ahead, version: int) -> Outgoing:
-    value = {"person_id": month.person_id, "month": month.month, "version": version, "gone": True}
-    return Outgoing(JOURNEYS, f"{month.person_id}/{month.month}".encode(), msgspec.json.encode(value), month.partition)
-
-
-def _publish(bus: Bus, records: Sequence[Outgoing]) -> None:
+    mark = watermark({pair: stored.next_offset for pair, stored in Positions(database, "").read(tx).items()})
     publisher = bus.publisher()
     try:
-        for start in range(0, len(records), PAGE):
-            publisher.publish(records[start : start + PAGE]).result(PUBLISH_TIMEOUT_S)
+        marks = [Outgoing(JOURNEYS, WATERMARK_KEY, mark, partition) for partition in bus.end_offsets(JOURNEYS)]
+        publisher.publish(marks).result(PUBLISH_TIMEOUT_S)
     except TimeoutError:
         raise Unavailable("the bus does not acknowledge what is published") from None
     finally:

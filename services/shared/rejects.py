@@ -48,7 +48,8 @@ class Rejects:
         self._publisher.close()
 
     def _outgoing(self, record: Record, error: Rejected) -> Outgoing:
-        raw = record.value or b""
+        """An offset less than 0 is no place: what a rebuild finds among what is stored was on the bus a long time ago."""
+        raw, is_placed = record.value or b"", record.offset >= 0
         source = _source(record) or self._room
         kept = RejectedRecord(
             source=source,
@@ -58,9 +59,9 @@ class Rejects:
             rejected_at=format_time(self._clock()),
             room=self._room,
             topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            key=base64.b64encode(record.key).decode() if len(record.key) <= MAX_KEY_BYTES else None,
+            partition=record.partition if is_placed else None,
+            offset=record.offset if is_placed else None,
+            key=base64.b64encode(record.key).decode() if is_placed and len(record.key) <= MAX_KEY_BYTES else None,
             **original(raw),
         )
         return Outgoing(REJECTED, source.encode(), msgspec.json.encode(kept))

@@ -7,24 +7,21 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from sqlalchemy import make_url
 
 from schemas import tokens
-from schemas.facts import WATERMARK_KEY, PersonMonth
-from schemas.topics import JOURNEYS, TOUCHPOINTS
+from schemas.topics import TOUCHPOINTS
 from services.cli.backups.making import back_up
 from services.cli.backups.manifest import NAME, read
 from services.cli.backups.unpacking import unpacked
 from services.journey.main import begin_epoch
 from services.journey.restoring import EPOCH_BITS, epoch_of
-from services.journey.store.write import prepare
 from services.shared import backups
 from services.shared.bus import Outgoing
 from services.shared.bus.embedded import EmbeddedBus
@@ -32,7 +29,8 @@ from services.shared.clock import system_clock
 from services.shared.db import Database, sqlite_url
 from services.shared.errors import Misconfigured
 from tests.builders import HOUR_US, body, touchpoint
-from tests.flow.journey_room import PARTITIONS, Journey, running, settings_of
+from tests.flow.journey_room import PARTITIONS, running, settings_of
+from tests.flow.journeys_topic import counted, fresh_like, published
 from tests.parts.installation import KEYS, ask, check, requests_of, send_all, small_year
 from tests.parts.needed import program
 from tests.parts.postgres import Postgres
@@ -220,22 +218,6 @@ def test_a_backup_that_was_changed_is_not_restored(data: Path, tmp_path: Path) -
 # -- the topic is ahead of the tables ------------------------------------------------------------------------------------------
 
 
-def published(room: Journey) -> dict[tuple[str, str], PersonMonth]:
-    """What somebody who reads `journeys` from its start holds: the highest version of each month."""
-    found: dict[tuple[str, str], PersonMonth] = {}
-    for partition in range(PARTITIONS):
-        for record in room.bus.read(JOURNEYS, partition, 0):
-            if record.key != WATERMARK_KEY and record.value is not None:
-                month = msgspec.json.decode(record.value, type=PersonMonth)
-                if month.version > (found[place].version if (place := (month.person_id, month.month)) in found else 0):
-                    found[place] = month
-    return found
-
-
-def counted(months: Mapping[tuple[str, str], PersonMonth]) -> dict[tuple[str, str], list[Any]]:
-    return {place: sorted(month.facts, key=repr) for place, month in months.items() if not month.gone}
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "sqlite":
@@ -310,18 +292,11 @@ def test_what_readers_know_and_the_restored_tables_do_not_is_taken_back(
         with running(settings, restored) as room:
             room.token = tokens.encode((TOUCHPOINTS, position.partition, position.offset) for position in positions)
             room.person("anonymous_id:a")
-        with running(settings, restored) as room:
-            after = published(room)
+    after = published(tmp_path)
     assert after[visitor, "2026-01"].gone
     assert all(month.version >> EPOCH_BITS >= 2 for month in after.values())
-    fresh_settings = settings_of(Path(tempfile.mkdtemp(dir=tmp_path)))
-    with closing(Database(sqlite_url(fresh_settings.data / "journey.db"))) as fresh:
-        prepare(fresh)
-        with fresh.transaction() as tx, database.snapshot() as other:
-            ((namespace,),) = database.execute(other, "SELECT namespace FROM installation")
-            fresh.execute(tx, "UPDATE installation SET namespace = :namespace", {"namespace": namespace})
-        with running(fresh_settings, fresh) as room:
-            room.post(known, visit, again, signed_in)
-            assert room.person("customer_id:c")["touchpoints"] == 4
-        with running(fresh_settings, fresh) as room:
-            assert counted(after) == counted(published(room))
+    fresh = Path(tempfile.mkdtemp(dir=tmp_path))
+    with fresh_like(database, fresh, settings) as room:
+        room.post(known, visit, again, signed_in)
+        assert room.person("customer_id:c")["touchpoints"] == 4
+    assert counted(after) == counted(published(fresh))

@@ -113,7 +113,7 @@ def test_commands_are_kept_over_a_rebuild_and_over_their_topic_s_being_made_agai
     with closing(EmbeddedBus(tmp_path / "bus.db")) as bus:
         bus.delete(topics.COMMANDS)
         bus.create([TopicSpec(topics.COMMANDS, PARTITIONS)])
-        rebuild(settings, database, bus, lambda done, total: None)
+        rebuild(settings, database, bus, lambda done, total, doing: None)
     with running(settings, database) as room:
         send(room, msgspec.json.encode(msgspec.structs.replace(LINK, id="2")))
     assert [one[0] for one in kept(database, "email:e")] == ["1", "2"]

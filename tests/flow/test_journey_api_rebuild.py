@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,15 +11,16 @@ import msgspec
 import pytest
 
 from schemas.facts import WATERMARK_KEY, PersonMonth
-from schemas.topics import JOURNEYS, TOUCHPOINTS
+from schemas.rejected import RejectedRecord
+from schemas.topics import JOURNEYS, REJECTED, TOUCHPOINTS
 from schemas.touchpoint import Accepted
 from services.journey.main import rebuild
+from services.journey.rebuilding import STITCHING, SWITCHING
 from services.shared.bus import TopicSpec
 from services.shared.bus.embedded import EmbeddedBus
 from services.shared.config import Settings
 from services.shared.db import Database, sqlite_url
-from services.shared.errors import Rejected
-from tests.builders import DAY_US, HOUR_US, case, order, touchpoint
+from tests.builders import DAY_US, HOUR_US, body, case, order, touchpoint
 from tests.flow.journey_room import PARTITIONS, Journey, running, settings_of
 from tests.parts.postgres import Postgres
 
@@ -51,11 +53,11 @@ def some_lives() -> list[Accepted]:
     ]
 
 
-def rebuilt(settings: Settings, database: Database) -> list[tuple[int, int]]:
+def rebuilt(settings: Settings, database: Database) -> list[tuple[int, int | None, str]]:
     """Rebuild as the command does, while nothing else runs; what it told of its progress."""
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int | None, str]] = []
     with closing(EmbeddedBus(settings.data / "bus.db")) as bus:
-        rebuild(settings, database, bus, lambda done, total: told.append((done, total)))
+        rebuild(settings, database, bus, lambda done, total, doing: told.append((done, total, doing)))
     return told
 
 
@@ -72,7 +74,7 @@ def published(room: Journey) -> dict[tuple[str, str], PersonMonth]:
     return found
 
 
-def test_a_rebuild_without_a_change_changes_nothing_but_versions(tmp_path: Path, database: Database) -> None:
+def test_a_rebuild_without_a_change_changes_nothing(tmp_path: Path, database: Database) -> None:
     settings = settings_of(tmp_path)
     with running(settings, database) as room:
         first, *rest = some_lives()
@@ -82,10 +84,11 @@ def test_a_rebuild_without_a_change_changes_nothing_but_versions(tmp_path: Path,
         room.post(*rest)
         names = ("customer_id:c", "customer_id:d", "customer_id:e")
         before = [room.person(name) for name in names]
-    assert rebuilt(settings, database)[-1] == (8, 8)
+    told = rebuilt(settings, database)
+    assert (8, 8, STITCHING) in told
+    assert told[-1] == (0, None, SWITCHING)
     with running(settings, database) as room:
         after = [room.person(name) for name in names]
-        assert all(new.pop("version") > old.pop("version") for new, old in zip(after, before, strict=True))
         assert after == before
         assert room.person(f"person_id:{former_id}")["person_id"] == after[0]["person_id"]
         assert room.get(f"/v1/journeys/{former['id']}")["id"] == after[0]["journeys"][0]["id"]
@@ -121,7 +124,7 @@ def test_a_month_that_a_rebuild_empties_is_published_as_gone(tmp_path: Path, dat
         after = published(room)
         assert after[person, "2026-02"].gone
         assert not after[person, "2026-01"].gone
-        assert all(after[place].version > month.version for place, month in before.items())
+        assert all(after[place].version > before[place].version for place in ((person, "2026-01"), (person, "2026-02")))
 
 
 def test_a_rebuild_after_the_topic_was_made_again_takes_it_from_its_start(tmp_path: Path, database: Database) -> None:
@@ -138,15 +141,24 @@ def test_a_rebuild_after_the_topic_was_made_again_takes_it_from_its_start(tmp_pa
         assert room.person("customer_id:c")["touchpoints"] == before["touchpoints"] + 1
 
 
-def test_a_rebuild_that_cannot_be_done_changes_nothing(tmp_path: Path, database: Database) -> None:
-    settings = settings_of(tmp_path, vocabulary=tmp_path / "vocabulary.json")
+def test_a_stored_touchpoint_without_identity_is_set_aside(tmp_path: Path, database: Database) -> None:
+    """Its order number was in the properties, and the vocabulary does not say so any more."""
+    with_orders = settings_of(tmp_path, vocabulary=tmp_path / "vocabulary.json")
     (tmp_path / "vocabulary.json").write_text(
         '{"facets": {"sale": {"fills": "order", "take": {"order_id": ["number"]}}}, "types": {"sold": {"facet": "sale"}}}'
     )
-    with running(settings, database) as room:
-        room.post(*some_lives(), touchpoint("9", 0, type="sold", properties=msgspec.Raw(b'{"number": "77"}')))
-        before = [room.person("customer_id:c"), room.person("order:shop/77")]
-    with pytest.raises(Rejected, match="no_identity"):
-        rebuilt(settings_of(tmp_path), database)
-    with running(settings, database) as room:
-        assert [room.person("customer_id:c"), room.person("order:shop/77")] == before
+    sold = touchpoint("9", 0, type="sold", properties=msgspec.Raw(b'{"number": "77"}'))
+    with running(with_orders, database) as room:
+        room.post(*some_lives(), sold)
+        before = room.person("customer_id:c")
+        assert room.person("order:shop/77")["touchpoints"] == 1
+    rebuilt(settings_of(tmp_path), database)
+    with running(settings_of(tmp_path), database) as room:
+        assert room.person("customer_id:c") == before
+        assert room.refused("/v1/persons/order:shop%2F77")[0] == 404
+        assert room.get("/v1/check/journey", sample="all")["mismatches"] == 0
+        rejected = [record for partition in range(PARTITIONS) for record in room.bus.read(REJECTED, partition, 0)]
+    (kept,) = [msgspec.json.decode(record.value or b"", type=RejectedRecord) for record in rejected]
+    assert (kept.code, kept.source, kept.topic, kept.offset) == ("no_identity", "web", TOUCHPOINTS, None)
+    assert kept.body is not None
+    assert base64.b64decode(kept.body) == body(sold)

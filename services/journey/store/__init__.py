@@ -11,5 +11,6 @@
 | write | a batch of touchpoints, from records to facts, in one transaction |
 | read, resolving | what the API asks; who is who at a time, and why |
 | checking, recount, reclock | everything recomputed from the stored touchpoints, and compared |
-| rebuilding | everything derived anew from the stored touchpoints |
+| generation | which settings the tables were made with |
+| shadow, switching | the second set of tables that a rebuild fills, and how it takes the place of the first |
 """

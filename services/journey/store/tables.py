@@ -36,9 +36,11 @@ INSTALLATION = Table(
     Column("version", BigInteger, nullable=False),
     Column("journeys_id", _Text),
     Column("journeys_begin", BigInteger),
+    Column("made_by", _Text),
 )
 """One row: the UUID namespace of person ids, and the last version given out (SQLite; PostgreSQL has the sequence `version_seq`); which
-topic `journeys` all months were published to, and the sum of its partitions' first offsets then (`store/destination.py`)."""
+topic `journeys` all months were published to, and the sum of its partitions' first offsets then (`store/destination.py`); the fingerprint
+of the settings by which everything was derived (`store/generation.py`; None: a version that did not say)."""
 
 IDENTITY = Table(
     "identity",
