@@ -125,6 +125,10 @@ class Installation:
         assert (receipt.accepted, receipt.refused) == (len(sent), [])
         self.see(receipt.token)
 
+    def decide(self, action: str, identities: Sequence[str]) -> None:
+        decision = {"identities": identities, "reason": "as the machine wants it", "by": "the machine"}
+        self.see(self.service.post(f"/v1/identities/{action}", decision)["token"])
+
     def see(self, token: str) -> None:
         """Every later question waits for this."""
         for place, offset in tokens.decode(token).items():
@@ -201,6 +205,15 @@ class Machine(RuleBasedStateMachine):
     def sign_in(self, handles: list[str], customer: str, id: str, age_us: int) -> None:
         signed_in = {"id": f"s{id}", "type": "noted", "channel": "web", "actor": "customer"}
         self.post("web", [signed_in | {"occurred_at": age_us, "identities": [*handles, customer]}])
+
+    @rule(
+        action=st.sampled_from(["link", "link", "unlink"]),
+        pair=st.lists(st.sampled_from(PEOPLE + HANDLES), min_size=2, max_size=2, unique=True),
+    )
+    def decide(self, action: str, pair: list[str]) -> None:
+        identities = [self._own(name) for name in pair]
+        self.installation.decide(action, identities)
+        self.plain.decide(action, identities)
 
     @precondition(lambda self: "plug" not in self.slow)
     @rule()

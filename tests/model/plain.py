@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from tests.model import Touchpoint, order_of
+from tests.model import Command, Touchpoint, order_of
 from tests.model.identity import Identities, persons
 from tests.model.journeys import Journey, amends, is_own, journeys
 from tests.model.reading import histories, iso, microseconds, read, things, whose
@@ -28,6 +28,7 @@ class Plain:
     def __init__(self, shared_over: int) -> None:
         self.shared_over = shared_over
         self.posted: list[Touchpoint] = []
+        self.commands: list[Command] = []
         self.requests = 0
 
     def post(self, source: str, sent: Sequence[Answer]) -> None:
@@ -38,37 +39,40 @@ class Plain:
         self.requests += 1
         self.__dict__.pop("now", None)
 
+    def decide(self, action: str, identities: Sequence[str]) -> None:
+        """A link or an unlink, later than all before."""
+        number = len(self.commands)
+        self.commands.append({"id": f"{number:09}", "action": action, "identities": list(identities), "at_us": number})
+        self.__dict__.pop("now", None)
+
     @cached_property
     def now(self) -> Known:
         """What is known now."""
-        return Known(self.posted, self.shared_over)
+        return Known(self.posted, self.shared_over, self.commands)
 
 
 class Known:
     """All answers about one set of touchpoints."""
 
-    def __init__(self, posted: Sequence[Touchpoint], shared_over: int) -> None:
-        self.identities = Identities(posted, shared_over)
-        self.people = persons(posted, shared_over)
-        self.histories = histories(posted, shared_over)
+    def __init__(self, posted: Sequence[Touchpoint], shared_over: int, commands: Sequence[Command]) -> None:
+        self.identities = Identities(posted, shared_over, commands)
+        self.people = persons(posted, shared_over, commands)
+        self.histories = histories(posted, shared_over, commands)
         self.whose = whose(self.people)
+        named = {identity for one in posted for identity in one["identities"]}
+        self.names = named | {identity for command in commands for identity in command["identities"]}
 
     # -- people -------------------------------------------------------------------------------------------------------------
 
     def root(self, identity: str, at_us: int) -> str | None:
         """The root of the person that an identity belongs to; a root without a touchpoint of its own is asked about in turn."""
-        if identity not in self.identities.seen:
+        if identity not in self.names:
             return None
-        while identity not in self.people:
-            root = self._resolved(identity, at_us)
-            if root == identity:
-                return None
+        while (root := self.identities.root_at(identity, at_us)) != identity:
+            if root in self.people:
+                return root
             identity = root
-        root = self._resolved(identity, at_us)
-        return root if root in self.people else identity
-
-    def _resolved(self, identity: str, at_us: int) -> str:
-        return identity if identity.startswith("customer_id:") else self.identities.owner(identity, at_us)
+        return identity if identity in self.people else None
 
     def person(self, identity: str, at_us: int) -> Answer | None:
         """What `GET /v1/persons/…` says of a person, but for ids and versions."""
@@ -76,7 +80,7 @@ class Known:
         if root is None:
             return None
         return {
-            "identities": sorted(one for one in self.identities.seen if self._resolved(one, at_us) == root),
+            "identities": sorted(one for one in self.names if self.identities.root_at(one, at_us) == root),
             "touchpoints": len(self.people[root]),
             "journeys": [told(journey) for journey in journeys(self.histories[root])],
         }
