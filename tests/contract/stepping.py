@@ -13,8 +13,7 @@ from services.journey.store.ownership import Lockable
 from services.journey.store.write import NotLocked
 from services.shared.db import Database
 from services.shared.errors import Contended
-from tests.builders import incoming
-from tests.property.journey_store import writer_of
+from tests.property.journey_store import Record, take, writer_of
 
 LOOK_S = 0.005
 """How often to ask the database whether a statement waits for a lock."""
@@ -27,8 +26,8 @@ class Stepper:
     A transaction that was in somebody's way is tried again, as the consumer does.
     """
 
-    def __init__(self, database: Database, batch: Sequence[bytes], limit: int) -> None:
-        self._database, self._batch = database, [incoming(raw) for raw in batch]
+    def __init__(self, database: Database, batch: Sequence[Record], limit: int) -> None:
+        self._database, self._batch = database, batch
         self._writer = writer_of(database, limit)
         self._changed = threading.Condition()
         self._leave = 0.0
@@ -87,7 +86,7 @@ class Stepper:
             while True:
                 try:
                     with self._database.transaction() as tx:
-                        self._writer.take(tx, self._batch, also)
+                        take(self._database, self._writer, tx, self._batch, also)
                     return
                 except NotLocked as error:
                     also |= error.identities

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import NamedTuple
 
@@ -10,27 +10,32 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from schemas.commands import Command
 from schemas.touchpoint import Accepted
 from services.shared.db import Database
-from tests.builders import DAY_US, HOUR_US, body, case, order, touchpoint
+from tests.builders import DAY_US, HOUR_US, body, case, link, order, touchpoint, unlink
 from tests.contract.stepping import Stepper
 from tests.model.reading import read_all
 from tests.parts.postgres import Postgres
-from tests.property.journey_store import Kept, Store
+from tests.property.journey_store import Kept, Record, Store
 from tests.property.test_store_and_model import check_journeys, check_owners, differences
 
 
 class Scene(NamedTuple):
     """What two writers do at once, what was there before, and what comes after."""
 
-    before: list[Accepted]
-    one: list[Accepted]
-    other: list[Accepted]
-    after: tuple[Accepted, ...] = ()
+    before: Sequence[Accepted | Command]
+    one: Sequence[Accepted | Command]
+    other: Sequence[Accepted | Command]
+    after: Sequence[Accepted | Command] = ()
     limit: int = 100
 
-    def batches(self) -> list[list[bytes]]:
-        return [[body(one) for one in batch] for batch in (self.before, self.one, self.other, self.after) if batch]
+    def batches(self) -> list[list[Record]]:
+        return [records(batch) for batch in (self.before, self.one, self.other, self.after) if batch]
+
+
+def records(batch: Sequence[Accepted | Command]) -> list[Record]:
+    return [one if isinstance(one, Command) else body(one) for one in batch]
 
 
 VISIT = touchpoint("v1", 0, "anonymous_id:v")
@@ -114,6 +119,27 @@ SCENES = {
         [touchpoint("1", 4 * HOUR_US, "customer_id:a", sent_us=4 * HOUR_US, received_us=HOUR_US)],
         [touchpoint("2", 4 * HOUR_US, "customer_id:b", sent_us=4 * HOUR_US, received_us=3 * HOUR_US)],
     ),
+    "a link against an anonymous touchpoint": Scene(
+        [touchpoint("0", 0, "email:e", "anonymous_id:v")],
+        [touchpoint("1", DAY_US, "anonymous_id:v", "device_id:d"), touchpoint("2", DAY_US, "device_id:d")],
+        [link("email:e", "customer_id:a")],
+    ),
+    "a link against the sign-in that moves what it names": Scene(
+        [VISIT, touchpoint("0", 0, "customer_id:b", order=order("1"))],
+        [touchpoint("s", DAY_US, "customer_id:a", "anonymous_id:v")],
+        [link("customer_id:b", "customer_id:a")],
+    ),
+    "an unlink against a touchpoint of what it parts": Scene(
+        [touchpoint("0", 0, "customer_id:a", "email:e", "anonymous_id:v"), touchpoint("1", DAY_US, "email:e")],
+        [touchpoint("2", 2 * DAY_US, "email:e", "device_id:d"), touchpoint("3", 0, "device_id:d")],
+        [unlink("customer_id:a", "email:e")],
+    ),
+    "two links that make three one": Scene(
+        [touchpoint(name, 0, f"customer_id:{name}", f"device_id:{name}") for name in "abc"],
+        [link("customer_id:a", "customer_id:b")],
+        [link("customer_id:c", "customer_id:b"), unlink("customer_id:c", "device_id:c")],
+        (touchpoint("1", DAY_US, "device_id:c", "email:e"),),
+    ),
 }
 
 
@@ -137,15 +163,15 @@ def interleaved(sessions: Sessions, scene: Scene, statements: int) -> tuple[Kept
     """One writer's first statements, then the other's until it is done or in the way, then the rest; whether one still had some."""
     store, watcher = sessions.store, sessions.store.database
     store.clear()
-    store.take([[body(one) for one in scene.before]] if scene.before else [], scene.limit)
-    one = Stepper(sessions.first, [body(each) for each in scene.one], scene.limit)
-    other = Stepper(sessions.second, [body(each) for each in scene.other], scene.limit)
+    store.take([records(scene.before)] if scene.before else [], scene.limit)
+    one = Stepper(sessions.first, records(scene.one), scene.limit)
+    other = Stepper(sessions.second, records(scene.other), scene.limit)
     steps = [one.step(watcher) for _ in range(statements)]
     other.finish(watcher)
     one.finish(watcher)
     other.join()
     one.join()
-    store.take([[body(each) for each in scene.after]] if scene.after else [], scene.limit)
+    store.take([records(scene.after)] if scene.after else [], scene.limit)
     return store.kept(scene.limit), all(steps)
 
 
@@ -158,9 +184,11 @@ def test_interleaved_at_every_statement(sessions: Sessions, name: str, swapped: 
     sessions.store.clear()
     sessions.store.take(scene.batches(), scene.limit)
     wanted = sessions.store.kept(scene.limit)
-    given_set = read_all(raw for batch in scene.batches() for raw in batch)
-    check_owners(wanted, given_set, scene.limit)
-    check_journeys(wanted, given_set, scene.limit)
+    everything = [record for batch in scene.batches() for record in batch]
+    given_set = read_all(record for record in everything if isinstance(record, bytes))
+    commands = [record for record in everything if isinstance(record, Command)]
+    check_owners(wanted, given_set, scene.limit, commands)
+    check_journeys(wanted, given_set, scene.limit, commands)
     statements, has_more = 0, True
     while has_more:
         kept, has_more = interleaved(sessions, scene, statements)
