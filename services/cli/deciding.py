@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from typing import Any
 from urllib.parse import quote
 
 from rich.console import Console
@@ -22,14 +23,31 @@ class Decider:
         self._tell("/v1/identities/link", {"identities": identities}, console)
 
     def unlink(self, identities: Sequence[str], console: Console) -> None:
-        self._tell("/v1/identities/unlink", {"identities": identities}, console)
+        """Says by what the two are still one, if they are."""
+        answer = self._tell("/v1/identities/unlink", {"identities": identities}, console)
+        if answer["parted"]:
+            self._say("they are two people now", console)
+        elif answer["parted"] is None:
+            self._say("it is recorded, and not applied yet", console)
+        for step in answer["path"] or ():
+            self._say(f"still one: {step['from']} and {step['to']}, {_proof(step)}", console)
 
     def release(self, identity: str, console: Console) -> None:
         self._tell(f"/v1/persons/{quote(identity, safe=':')}/release", {}, console)
 
-    def _tell(self, path: str, body: dict[str, object], console: Console) -> None:
+    def _say(self, text: str, console: Console) -> None:
+        console.print(text, markup=False, soft_wrap=True, highlight=False)
+
+    def _tell(self, path: str, body: dict[str, object], console: Console) -> Any:
         with closing(Service(self._url, self._token)) as service:
             answer = service.post(path, {**body, **self._who})
         command = answer["command"]
         names = " and ".join(command["identities"])
-        console.print(f"{command['action']} {names}: command {command['id']}", markup=False, soft_wrap=True, highlight=False)
+        self._say(f"{command['action']} {names}: command {command['id']}", console)
+        return answer
+
+
+def _proof(step: Mapping[str, Any]) -> str:
+    if step["by"] == "link":
+        return f"by link {step['command']['id']} of {step['command']['by']}"
+    return "seen together in {source}/{id}".format(**step["touchpoint"]) if "touchpoint" in step else "seen together"

@@ -14,6 +14,7 @@ from services.journey.domain.cases import is_resolved
 from services.journey.domain.derive import Derived
 from services.journey.domain.describe import Description, Journey, Things
 from services.journey.domain.explain import Owned
+from services.journey.store.paths import Step
 from services.journey.store.people import Person
 from services.journey.store.read import CaseRow, JourneyRow
 
@@ -166,6 +167,16 @@ def identity(name: str, owned: Owned, company: str | None) -> dict[str, Any]:
         if sighting is None
         else {"time": format_time(sighting.time_us), "source": sighting.source, "id": sighting.id, "with": company},
     }
+
+
+def step(of: Step) -> dict[str, Any]:
+    """`by` a link, or a sighting of the two in one touchpoint, which is not told any more once it is erased."""
+    row: dict[str, Any] = {"from": of.one, "to": of.other, "by": "sighting" if of.link is None else "link"}
+    if of.link is not None:
+        row["command"] = {"id": of.link.id, "by": of.link.by}
+    if of.sighting is not None:
+        row["touchpoint"] = {"source": of.sighting.place.source, "id": of.sighting.place.id}
+    return row
 
 
 def journey_row(of: JourneyRow, now_us: int, timeout_us: int) -> dict[str, Any]:

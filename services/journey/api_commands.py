@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter
@@ -14,6 +16,7 @@ from services.journey.api import PERSON, Identity
 from services.journey.commands import Commands, Published
 from services.journey.desk import Desk
 from services.shared.errors import Rejected
+from services.shared.http import Timeout, wait_s
 
 
 def _plain(text: str) -> str:
@@ -63,6 +66,31 @@ class CommandedAnswer(BaseModel):
     token: str = Field(description="send it as X-Waypost-After to read what the command changed")
 
 
+class PathTouchpoint(BaseModel):
+    source: str
+    id: str
+
+
+class PathCommand(BaseModel):
+    id: str
+    by: str
+
+
+class PathStep(BaseModel):
+    from_: str = Field(alias="from")
+    to: str
+    by: str = Field(description="link, or sighting: seen together in the touchpoint")
+    touchpoint: PathTouchpoint | None = None
+    command: PathCommand | None = None
+
+
+class UnlinkAnswer(CommandedAnswer):
+    parted: bool | None = Field(
+        description="whether the two are different people now; null: it was not applied in time, ask again later"
+    )
+    path: list[PathStep] | None = Field(description="by what the two are still one person, from the first to the second")
+
+
 def router(desk: Desk, commands: Commands) -> APIRouter:
     """The routes of commands. They are for admins (see `services.shared.http.guard`)."""
     routes = APIRouter(tags=["journey"])
@@ -75,10 +103,18 @@ def router(desk: Desk, commands: Commands) -> APIRouter:
         no harm."""
         return _answer(commands.publish("link", _pair(decision, desk), decision.by, decision.reason))
 
-    @routes.post("/v1/identities/unlink", summary="Part two identities", status_code=202, response_model=CommandedAnswer)
-    def unlink(decision: PairDecision) -> Response:
-        """Takes the link of the two away, and what being seen together proved of them. A later link restores what was before."""
-        return _answer(commands.publish("unlink", _pair(decision, desk), decision.by, decision.reason))
+    @routes.post("/v1/identities/unlink", summary="Part two identities", status_code=202, response_model=UnlinkAnswer)
+    def unlink(decision: PairDecision, timeout: Timeout = None) -> Response:
+        """Takes the link of the two away, and what being seen together proved of them. A later link restores what was before.
+
+        Waits until it is applied, and says whether the two are still one person through others."""
+        seconds, (one, other) = wait_s(timeout), _pair(decision, desk)
+        published = commands.publish("unlink", [one, other], decision.by, decision.reason)
+        if not desk.is_passed(published.token, seconds):
+            return _answer(published, {"parted": None, "path": None})
+        with desk.question() as questions:
+            path = questions.path(one, other, desk.clock())
+        return _answer(published, {"parted": path is None, "path": path})
 
     @routes.post(
         PERSON + "/release", summary="Count a suspected bot as a person again", status_code=202, response_model=CommandedAnswer
@@ -102,5 +138,5 @@ def _pair(decision: PairDecision, desk: Desk) -> list[str]:
     return [one, other]
 
 
-def _answer(published: Published) -> Response:
-    return Response(msgspec.json.encode(published._asdict()), 202, media_type="application/json")
+def _answer(published: Published, beside: Mapping[str, Any] = MappingProxyType({})) -> Response:
+    return Response(msgspec.json.encode({**published._asdict(), **beside}), 202, media_type="application/json")

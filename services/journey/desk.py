@@ -62,14 +62,18 @@ class Desk:
 
         Raises Problem 504 if that takes longer than `timeout_s`, Rejected for a token that is none.
         """
+        if not self.is_passed(token, timeout_s):
+            raise not_yet(token, timeout_s)
+
+    def is_passed(self, token: str, timeout_s: float) -> bool:
+        """Whether that was so in time. Blocks the calling thread."""
         wanted = tokens.decode(token)
 
         def passed() -> bool:
             with self._database.snapshot() as tx:
                 return tokens.is_passed(wanted, self._positions(tx))
 
-        if not self._waiting.until(passed, timeout_s):
-            raise not_yet(token, timeout_s)
+        return self._waiting.until(passed, timeout_s)
 
     def _suspected_bots(self) -> float:
         try:

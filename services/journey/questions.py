@@ -23,6 +23,7 @@ from services.journey.duplicates import Duplicates
 from services.journey.export import Export
 from services.journey.grounds import Showing
 from services.journey.store.evidence import Evidence
+from services.journey.store.paths import Paths
 from services.journey.store.people import Person
 from services.journey.store.places import Place
 from services.journey.store.read import KnownJourney, Reading
@@ -58,6 +59,7 @@ class Questions:
         self._reading = Reading(database, tx, settings.partitions)
         self._resolving = Resolving(database, tx, settings.shared_handle_customers)
         self._evidence = Evidence(database, tx)
+        self._paths = Paths(database, tx, self._resolving)
         self._showing = Showing(database, tx, self._resolving, derive)
 
     # -- people -------------------------------------------------------------------------------------------------------------
@@ -80,6 +82,11 @@ class Questions:
         )
         likely = self._likely(leads, person.root, at_us)
         return Page(rows, asked.cursor((listed[limit - 1],)) if len(listed) > limit else None, {"likely_duplicates": likely})
+
+    def path(self, one: str, other: str, at_us: int) -> list[Answer] | None:
+        """By what two identities are one person, step by step; None if they are not."""
+        steps = self._paths.between(one, other, at_us)
+        return None if steps is None else [answers.step(step) for step in steps]
 
     def export(self, wanted: Wanted, at_us: int) -> Iterator[bytes]:
         """Everything that is held on a person, as one JSON document in parts."""

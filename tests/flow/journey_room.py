@@ -53,9 +53,10 @@ class Journey:
         params = {name: str(value) for name, value in query.items()}
         return self._call("GET", path, params=params or None, headers=sent)
 
-    def tell(self, path: str, body: object) -> httpx.Response:
+    def tell(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """Post a command."""
-        return self._call("POST", path, content=json.dumps(body), headers={"content-type": "application/json"})
+        sent = {"content-type": "application/json", **(headers or {})}
+        return self._call("POST", path, content=json.dumps(body), headers=sent)
 
     def command(self, path: str, body: JSON) -> JSON:
         """Post a command that is taken; every later question waits until it is applied."""

@@ -14,6 +14,7 @@ import pytest
 from schemas import tokens, topics
 from schemas.commands import Command
 from schemas.times import format_time
+from services.journey.api_commands import UnlinkAnswer
 from services.shared.bus import partition_of
 from services.shared.db import Database, sqlite_url
 from tests.builders import touchpoint
@@ -113,3 +114,32 @@ def test_with_the_bus_away_nothing_is_promised(journey: Journey, capsys: pytest.
     assert int(answer.headers["retry-after"]) >= 1
     (entry,) = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "admin_action" in line]
     assert (entry["action"], entry["published"]) == ("link", False)
+
+
+def test_unlink_says_by_what_the_two_are_still_one(journey: Journey) -> None:
+    journey.post(
+        touchpoint("1", 0, "customer_id:ann", "email:a@b.c"),
+        touchpoint("2", 0, "anonymous_id:x", "email:a@b.c"),
+    )
+    linked = journey.command("/v1/identities/link", {"identities": ["customer_id:ann", "anonymous_id:x"], **WHY})["command"]
+    answer = journey.command("/v1/identities/unlink", {"identities": ["anonymous_id:x", "customer_id:ann"], **WHY})
+    assert UnlinkAnswer(**answer).model_dump(by_alias=True, exclude_unset=True) == answer
+    later = max(linked, answer["command"], key=lambda command: command["id"])
+    seen = {"by": "sighting", "touchpoint": {"source": "web", "id": "1"}}
+    through_mail = [
+        {"from": "anonymous_id:x", "to": "email:a@b.c", "by": "sighting", "touchpoint": {"source": "web", "id": "2"}},
+        {"from": "email:a@b.c", "to": "customer_id:ann", **seen},
+    ]
+    by_link = [
+        {"from": "anonymous_id:x", "to": "customer_id:ann", "by": "link", "command": {"id": linked["id"], "by": WHY["by"]}}
+    ]
+    assert (answer["parted"], answer["path"]) == (False, through_mail if later is answer["command"] else by_link)
+
+
+def test_unlink_does_not_wait_longer_than_it_is_told(journey: Journey) -> None:
+    journey.room.consumer.stop()
+    answer = journey.tell(
+        "/v1/identities/unlink", {"identities": ["customer_id:c-1", "email:a@b.c"], **WHY}, {"X-Waypost-Timeout": "0.1"}
+    )
+    assert (answer.status_code, answer.json()["parted"], answer.json()["path"]) == (202, None, None)
+    assert len(published(journey)) == 1

@@ -67,18 +67,18 @@ class Resolving:
         """What there is to show of why an identity is whose it is. Of a shared handle, only where it was seen with this root."""
         standing = self.standing(identity)
         self._learn([standing], evidence=True)
-        if is_customer(self.name(standing)):
+        if is_customer(self.name(identity)):
             return Grounds(frozenset(), {}, True)
-        _, companies = deciding(self._view, standing)
-        shared = self._view.is_shared(standing)
-        sets = self._sets_of_root(root) if shared else self._identities.sets_of(self._tx, [standing]) if companies else []
+        companies = {} if is_customer(self.name(standing)) else deciding(self._view, standing)[1]
+        sets = self._sets_of_root(root) if self._view.is_shared(standing) else self._identities.sets_of(self._tx, [identity])
         shown = frozenset(one.id for one in sets if len(one.as_sent) > 1 and identity in one.as_sent)
         return Grounds(shown, companies, isinstance(self._view.rule(standing), Settled))
 
     def others_of(self, identity: int, root: int) -> list[int]:
         """The other customers with whom a handle was seen that is not shared."""
+        identity = self.standing(identity)
         self._learn([identity], evidence=True)
-        _, companies = deciding(self._view, identity)
+        companies = {} if is_customer(self.name(identity)) else deciding(self._view, identity)[1]
         return sorted(one for one in set(companies.values()) - {root} if is_customer(self.name(one)))
 
     def names_of(self, root: int, time_us: int) -> dict[str, int]:
