@@ -17,7 +17,7 @@ from services.metrics.desk import Basis, Desk
 from services.metrics.docs import CatalogueAnswer, CheckAnswer, KpiAnswer, StagesAnswer, TransitionsAnswer
 from services.metrics.domain.catalogue import KPIS
 from services.metrics.domain.kpis import Kpi
-from services.shared.http import After, Timeout, csv_answer, wait_s, wants_csv
+from services.shared.http import After, Timeout, check_answer, csv_answer, wait_s, wants_csv
 
 From = Annotated[str | None, Query(alias="from", description="first day, YYYY-MM-DD; needed")]
 To = Annotated[str | None, Query(description="day after the last, YYYY-MM-DD; needed")]
@@ -117,12 +117,13 @@ def router(desk: Desk) -> APIRouter:
         return _answer(request, "transitions", "transitions", body)
 
     @routes.get(
-        "/v1/check/metrics", summary="Recompute all rollups from the stored facts and compare", response_model=CheckAnswer
+        "/v1/check/metrics",
+        summary="Recompute all rollups from the stored facts, and those from the topic, and compare",
+        response_model=CheckAnswer,
     )
-    def check_metrics(after: After = None, timeout: Timeout = None) -> Response:
+    def check_metrics(request: Request, after: After = None, timeout: Timeout = None) -> Response:
         _wait(desk, after, timeout)
-        result = desk.check()
-        return _json({"checked": result.checked, "mismatches": result.mismatches, "examples": result.examples})
+        return check_answer(request, desk.check())
 
     return routes
 

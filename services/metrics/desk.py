@@ -14,11 +14,11 @@ from schemas.times import format_time
 from schemas.topics import JOURNEYS
 from services.metrics.answers import Answers
 from services.metrics.monitoring import Monitoring
-from services.metrics.store import generations, watermarks
-from services.metrics.store.checking import Checked, check
+from services.metrics.store import checking, generations, watermarks
 from services.metrics.store.generations import Generation
 from services.metrics.store.reading import Reading
 from services.shared.bus import Bus
+from services.shared.checked import Checked
 from services.shared.clock import Clock
 from services.shared.db import Database
 from services.shared.errors import Unavailable
@@ -69,13 +69,14 @@ class Desk:
         if not self._waiting.until(lambda: self._has_passed(wanted), timeout_s):
             raise not_yet(token, timeout_s)
 
-    def check(self) -> Checked:
-        """Compare all rollups with the stored facts."""
+    def check(self) -> Iterator[Checked]:
+        """Compare all rollups with the stored facts, and those with the topic, telling from time to time."""
         with self._database.snapshot() as tx:
             self._live(tx)
-            checked = check(self._database, tx, self.calendar)
-        self._monitoring.mismatches.set(checked.mismatches)
-        return checked
+            found = Checked()
+            for found in checking.steps(self._database, tx, self.calendar, self._bus):
+                yield found
+        self._monitoring.mismatches.set(found.mismatches)
 
     def _live(self, tx: Connection) -> Generation:
         live = generations.live(self._database, tx)

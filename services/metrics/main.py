@@ -15,8 +15,8 @@ from services.metrics.desk import Desk
 from services.metrics.migrations import HISTORY
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import checking, generations
-from services.metrics.store.checking import Checked
 from services.shared.bus import Bus
+from services.shared.checked import Checked
 from services.shared.clock import Clock, system_clock
 from services.shared.config import Settings
 from services.shared.db import Database

@@ -40,3 +40,4 @@ def upgrade() -> None:
         sa.Column("until_key", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("generation"),
     )
+    op.create_index("fact_change_fact", "fact_change", ["partition", "person_id", "month", "key"], unique=False)

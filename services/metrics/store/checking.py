@@ -1,133 +1,165 @@
 """Recomputes all rollups from the stored facts and compares, with memory that does not grow with their number.
 
 Rollups are sums, so both sides are summed up again into a few thousand fingerprints: each row adds its values times random 64-bit
-numbers of its key (Python's hash, salted anew in every process). Sides that agree everywhere are equal but for a chance of 2⁻⁶⁴;
-where a fingerprint differs the rows behind it are compared one by one.
+numbers, one of the column and one of the row's key (Python's hash, salted anew in every process). Sides that agree everywhere are
+equal but for a chance of 2⁻⁶⁴; where a fingerprint differs the rows behind it are compared one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import mul
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from schemas.calendar import Calendar
-from services.metrics.domain.cubes import WIDTH
+from schemas.topics import JOURNEYS
+from services.metrics.domain.cubes import BY_NAME, WIDTH
+from services.metrics.domain.histogram import BUCKETS
 from services.metrics.domain.measures import contributions
 from services.metrics.domain.rollups import Counts, Sums
 from services.metrics.store import generations, paging
+from services.metrics.store.checking_facts import read_facts, row_checks
+from services.metrics.store.checking_topic import topic_steps
 from services.metrics.store.packing import unpack
 from services.metrics.store.tables import VALUES
+from services.shared.bus import Bus
+from services.shared.checked import Checked, finished
 from services.shared.db import Database
 
 FINGERPRINTS = 4096
-INSPECTED = 16
+INSPECTED = 64
 """Differing fingerprints whose rows are compared one by one; of any further ones at least one row each is wrong."""
-EXAMPLES = 20
+_OF_COLUMN = [hash(("column", n)) for n in range(WIDTH)]
+_OF_BUCKET = [hash(("bucket", n)) for n in range(BUCKETS)]
 
 
 class Key(NamedTuple):
-    """A rollup row (or a histogram, `table`) of one partition of the live generation."""
+    """A rollup row (or a histogram, `table`) of the live generation."""
 
     table: str
-    partition: int
     cube: str
     grain: str
     effective: int
     cohort: int
     dims: str
+    partition: int
 
 
-Entries = Counts
+Values = Mapping[int, int]
 """{measure's column, or bucket: value} of a row."""
-
-
-class Side(NamedTuple):
-    key: Key
-    entries: Entries
-
-
-@dataclass
-class Checked:
-    """`mismatches` rows of `checked` differ; exact up to a few hundred, else a lower bound."""
-
-    checked: int = 0
-    mismatches: int = 0
-    examples: list[dict[str, object]] = field(default_factory=list)
 
 
 def check(database: Database, tx: Connection, calendar: Calendar) -> Checked:
     """Compare the live rollups with the stored facts, in the caller's snapshot."""
-    live = generations.live(database, tx)
-    if live is None:
-        return Checked()
+    return finished(steps(database, tx, calendar, None))
+
+
+def steps(database: Database, tx: Connection, calendar: Calendar, bus: Bus | None) -> Iterator[Checked]:
+    """The same, telling how far it is from time to time; then the facts with the topic `journeys`, where a bus is given."""
     result = Checked()
+    live = generations.live(database, tx)
+    yield result
+    if live is None:
+        return
     prints = [0] * FINGERPRINTS
-
-    def add(sides: Iterator[Side], sign: int) -> int:
-        count = 0
-        for key, entries in sides:
-            count += 1
-            base = hash(key)
-            prints[base % FINGERPRINTS] += sign * sum(value * hash((base, column)) for column, value in entries.items())
-        return count
-
-    result.checked = add(_stored(database, tx, live.number), 1)
-    add(_recomputed(database, tx, calendar), -1)
-    differing = [place for place, sum_of in enumerate(prints) if sum_of]
-    if differing:
+    for page in paging.rows(database, tx, "rollup", VALUES, live.number):
+        result.checked += len(page)
+        for row in page:
+            _add(prints, hash(row[:6]), sum(map(mul, row[6:], _OF_COLUMN)))
+        yield result
+    for page in paging.rows(database, tx, "histogram", ("counts",), live.number):
+        result.checked += len(page)
+        for row in page:
+            with result.reading("", f"histogram of {row[:6]}"):
+                _add(prints, ~hash(row[:6]), _weight(unpack(row[6])))
+        yield result
+    for by_partition in _recomputed(database, tx, calendar, result):
+        for partition, sums in by_partition.items():
+            for key, values in sums.rows().items():
+                _add(prints, hash((*key, partition)), -sum(map(mul, values, _OF_COLUMN)))
+            for key, counts in sums.histograms().items():
+                _add(prints, ~hash((*key, partition)), -_weight(counts))
+        yield result
+    if differing := [place for place, sum_of in enumerate(prints) if sum_of]:
         _inspect(database, tx, calendar, live.number, differing, result)
-    return result
+        yield result
+    for _ in row_checks(database, tx, result, None if bus is None else bus.describe(JOURNEYS).partitions):
+        yield result
+    if bus is not None:
+        yield from topic_steps(database, tx, bus, result)
+
+
+def _add(prints: list[int], key: int, weight: int) -> None:
+    prints[key % FINGERPRINTS] += key * weight
+
+
+def _weight(counts: Counts) -> int:
+    return sum(_OF_BUCKET[bucket] * count for bucket, count in counts.items())
 
 
 def _inspect(
     database: Database, tx: Connection, calendar: Calendar, number: int, differing: Sequence[int], result: Checked
 ) -> None:
+    """Compare the rows behind fingerprints, one by one."""
     inspected = frozenset(differing[:INSPECTED])
-    stored = _gather(_stored(database, tx, number), lambda key: hash(key) % FINGERPRINTS in inspected)
-    expected = _gather(_recomputed(database, tx, calendar), lambda key: hash(key) % FINGERPRINTS in inspected)
-    wrong = sorted(key for key in stored.keys() | expected.keys() if stored.get(key) != expected.get(key))
-    result.mismatches = len(wrong) + len(differing) - len(inspected)
-    result.examples = [
-        {**key._asdict(), "stored": stored.get(key, {}), "expected": expected.get(key, {})} for key in wrong[:EXAMPLES]
-    ]
+
+    def wanted(key: Key) -> bool:
+        place = hash(key[1:]) if key.table == "rollup" else ~hash(key[1:])
+        return place % FINGERPRINTS in inspected
+
+    stored = _gather(_stored(database, tx, number), wanted)
+    expected = _gather(_expected(database, tx, calendar), wanted)
+    for key in sorted(stored.keys() | expected.keys()):
+        found, right = stored.get(key, {}), expected.get(key, {})
+        for name in sorted(found.keys() | right.keys()):
+            result.compare("", _name(key, name), found.get(name, 0), right.get(name, 0), **key._asdict())
+    for place in differing[INSPECTED:]:
+        result.compare("", "rollups", f"a wrong row among those of fingerprint {place}", "none")
 
 
-def _gather(sides: Iterator[Side], wanted: Callable[[Key], bool]) -> dict[Key, Entries]:
-    gathered: dict[Key, Entries] = {}
-    for key, entries in sides:
+def _name(key: Key, name: int) -> str:
+    cube = BY_NAME.get(key.cube.partition("[")[0])
+    is_measure = key.table == "rollup" and cube is not None and name < len(cube.measures)
+    what = cube.measures[name] if is_measure and cube else f"{key.table} {name}"
+    return f"{what} of {key.cube} {key.grain}/{key.effective}/{key.cohort} {key.dims}"
+
+
+def _gather(sides: Iterator[tuple[Key, Values]], wanted: Callable[[Key], bool]) -> dict[Key, dict[int, int]]:
+    gathered: dict[Key, dict[int, int]] = {}
+    for key, values in sides:
         if wanted(key):
             into = gathered.setdefault(key, {})
-            for column, value in entries.items():
+            for column, value in values.items():
                 into[column] = into.get(column, 0) + value
-    nonzero = {key: {column: value for column, value in into.items() if value} for key, into in gathered.items()}
-    return {key: entries for key, entries in nonzero.items() if entries}
+    return gathered
 
 
-def _stored(database: Database, tx: Connection, number: int) -> Iterator[Side]:
-    for page in paging.rows(database, tx, "rollup", VALUES):
-        for generation, cube, grain, effective, cohort, dims, partition, *values in page:
-            if generation == number:
-                yield Side(Key("rollup", partition, cube, grain, effective, cohort, dims), _entries(values))
-    for page in paging.rows(database, tx, "histogram", ("counts",)):
-        for generation, cube, grain, effective, cohort, dims, partition, counts in page:
-            if generation == number:
-                yield Side(Key("histogram", partition, cube, grain, effective, cohort, dims), unpack(counts))
+def _stored(database: Database, tx: Connection, number: int) -> Iterator[tuple[Key, Values]]:
+    for page in paging.rows(database, tx, "rollup", VALUES, number):
+        for row in page:
+            yield Key("rollup", *row[:6]), dict(enumerate(row[6:]))
+    unreadable = Checked()
+    for page in paging.rows(database, tx, "histogram", ("counts",), number):
+        for row in page:
+            with unreadable.reading("", "histogram"):
+                yield Key("histogram", *row[:6]), unpack(row[6])
 
 
-def _recomputed(database: Database, tx: Connection, calendar: Calendar) -> Iterator[Side]:
-    for page in paging.facts(database, tx):
+def _expected(database: Database, tx: Connection, calendar: Calendar) -> Iterator[tuple[Key, Values]]:
+    for by_partition in _recomputed(database, tx, calendar, Checked()):
+        for partition, sums in by_partition.items():
+            for key, values in sums.rows().items():
+                yield Key("rollup", *key, partition), dict(enumerate(values))
+            for key, counts in sums.histograms().items():
+                yield Key("histogram", *key, partition), counts
+
+
+def _recomputed(database: Database, tx: Connection, calendar: Calendar, result: Checked) -> Iterator[dict[int, Sums]]:
+    """What the facts contribute, page by page and by partition."""
+    for page in read_facts(database, tx, result):
         by_partition: dict[int, Sums] = {}
         for partition, identified, fact in page:
             by_partition.setdefault(partition, Sums(calendar)).add(contributions(fact, identified, calendar))
-        for partition, sums in by_partition.items():
-            for key, values in sums.rows().items():
-                yield Side(Key("rollup", partition, *key), _entries(values))
-            for key, counts in sums.histograms().items():
-                yield Side(Key("histogram", partition, *key), counts)
-
-
-def _entries(values: Sequence[int]) -> Entries:
-    return {column: values[column] for column in range(WIDTH) if values[column]}
+        yield by_partition

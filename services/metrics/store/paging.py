@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import Row
 
 from schemas.facts import Fact
-from services.metrics.store.facts import fact_of
-from services.metrics.store.tables import ROW_KEY
+from services.metrics.store.tables import FACT_KEY, ROW_KEY
 from services.shared.db import Database
 
 PAGE = 5000
-_FACT_KEY = ("partition", "person_id", "month", "key")
+FIRST = (-1, "", "", "")
+Rows = Sequence[Row[*tuple[Any, ...]]]
 
 
 class StoredFact(NamedTuple):
@@ -23,29 +23,37 @@ class StoredFact(NamedTuple):
     fact: Fact
 
 
-def facts(database: Database, tx: Connection) -> Iterator[list[StoredFact]]:
-    """Every stored fact; each page holds facts of one or more partitions, in key order."""
+def fact_rows(database: Database, tx: Connection) -> Iterator[Rows]:
+    """Every row of `fact` in key order, with `identified` of its month (None: there is no such month)."""
+    key = tuple(FACT_KEY)
     sql = (
-        "SELECT f.partition, f.person_id, f.month, f.key, f.body, m.identified FROM fact f JOIN person_month m "
+        f"SELECT {_columns('f', key)}, f.kind, f.at_us, f.until_us, f.body, m.identified FROM fact f LEFT JOIN person_month m "
         "ON m.partition = f.partition AND m.person_id = f.person_id AND m.month = f.month "
-        f"WHERE {_after('f', _FACT_KEY)} ORDER BY {_columns('f', _FACT_KEY)} LIMIT {PAGE}"
+        f"WHERE {_after('f', key)} ORDER BY {_columns('f', key)} LIMIT {PAGE}"
     )
-    for page in _pages(database, tx, sql, (-1, "", "", ""), 4):
-        yield [StoredFact(row[0], bool(row[5]), fact_of(row[4])) for row in page]
+    return _pages(database, tx, sql, FIRST, 4)
 
 
-def rows(database: Database, tx: Connection, table: str, columns: Sequence[str]) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
-    """Every row of `rollup` or `histogram`: the columns of its key, then `columns`, in pages."""
+def rows(database: Database, tx: Connection, table: str, columns: Sequence[str], generation: int) -> Iterator[Rows]:
+    """Every row of `rollup` or `histogram` of a generation: the other columns of its key, then `columns`, in pages."""
+    key = ROW_KEY[1:]
     sql = (
-        f"SELECT {_columns('t', ROW_KEY)}, {_columns('t', columns)} FROM {table} t "
-        f"WHERE {_after('t', ROW_KEY)} ORDER BY {_columns('t', ROW_KEY)} LIMIT {PAGE}"
+        f"SELECT {_columns('t', key)}, {_columns('t', columns)} FROM {table} t "
+        f"WHERE t.generation = {generation} AND {_after('t', key)} ORDER BY {_columns('t', key)} LIMIT {PAGE}"
     )
-    return _pages(database, tx, sql, (-1, "", "", 0, 0, "", 0), len(ROW_KEY))
+    return _pages(database, tx, sql, ("", "", -(2**31), -(2**31), "", -1), len(key))
 
 
-def _pages(
-    database: Database, tx: Connection, sql: str, start: Sequence[object], width: int
-) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
+def generations_of(database: Database, tx: Connection, table: str) -> list[int]:
+    """The generations that rows are of, each found by one look at the key."""
+    found: list[int] = []
+    sql = f"SELECT generation FROM {table} WHERE generation > :last ORDER BY generation LIMIT 1"
+    while next_one := database.execute(tx, sql, {"last": found[-1] if found else -(2**31)}):
+        found.append(next_one[0][0])
+    return found
+
+
+def _pages(database: Database, tx: Connection, sql: str, start: Sequence[object], width: int) -> Iterator[Rows]:
     last = start
     while page := database.execute(tx, sql, {f"p{i}": value for i, value in enumerate(last)}):
         yield page

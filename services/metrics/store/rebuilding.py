@@ -232,14 +232,15 @@ class Rebuilding:
         return self._transaction(remove)
 
     def _remove_page(self, tx: Connection, table: str, number: int) -> int:
-        key = ", ".join(ROW_KEY)
+        names = ROW_KEY[1:]
+        key = ", ".join(names)
         last = self._database.execute(
             tx,
             f"SELECT {key} FROM {table} WHERE generation = :number ORDER BY {key} LIMIT 1 OFFSET {REMOVED_AT_ONCE - 1}",
             {"number": number},
         )
-        page = f" AND ({key}) <= ({', '.join(f':{name}' for name in ROW_KEY)})" if last else ""
-        given = dict(zip(ROW_KEY, last[0], strict=True)) if last else {}
+        page = f" AND ({key}) <= ({', '.join(f':{name}' for name in names)})" if last else ""
+        given = dict(zip(names, last[0], strict=True)) if last else {}
         return self._database.count(tx, f"DELETE FROM {table} WHERE generation = :number{page}", {"number": number, **given})
 
     def _transaction(self, work: Callable[[Connection], _Result]) -> _Result:

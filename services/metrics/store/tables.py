@@ -125,5 +125,6 @@ FACT_CHANGE = Table(
     Column("sign", SmallInteger, nullable=False),
     Column("identified", Boolean, nullable=False),
     Column("body", Text, nullable=False),
+    Index("fact_change_fact", *FACT_KEY),
 )
 """Facts that came (`sign` 1) or left (-1) after the next generation had read their place; it has not counted them yet."""

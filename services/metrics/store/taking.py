@@ -19,7 +19,7 @@ from schemas.topics import JOURNEYS
 from services.metrics.domain.measures import effect_times
 from services.metrics.store import changes
 from services.metrics.store.changes import Change
-from services.metrics.store.facts import fact_of, kind_of
+from services.metrics.store.facts import SEVERAL_DAYS, fact_of, kind_of
 from services.metrics.store.summing import Summing
 from services.metrics.store.tables import EFFECT, FACT, PERSON_MONTH
 from services.shared.bus import Record
@@ -41,8 +41,6 @@ _PUT_FACT = (
     "ON CONFLICT (partition, person_id, month, key) DO UPDATE SET kind = excluded.kind, at_us = excluded.at_us, "
     "until_us = excluded.until_us, body = excluded.body"
 )
-_SEVERAL_DAYS = ("order", "case")
-"""Kinds whose effects may lie on several days; all others take effect within one day."""
 
 
 class MonthKey(NamedTuple):
@@ -73,7 +71,7 @@ class Erased(NamedTuple):
 
 
 @dataclass
-class _Month:
+class Month:
     """A person's month as it is, or will be. `version` None: never heard of it, or forgotten."""
 
     version: int | None = None
@@ -81,6 +79,11 @@ class _Month:
     facts: dict[str, str] = field(default_factory=dict)
 
 
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+_VERSION = msgspec.json.Decoder(_Versioned)
 _RECORD: msgspec.json.Decoder[_Published | None] = msgspec.json.Decoder(_Published | None)
 _WATERMARK = msgspec.json.Decoder(Watermark)
 
@@ -98,8 +101,8 @@ class Taking:
         Returns what went with erasures. Raises Rejected for a record that is none.
         """
         published = [(_key_of(record), _read(record)) for record in records]
-        before = self._stored(tx, {key for key, _ in published})
-        after: dict[MonthKey, _Month] = {}
+        before = stored_months(self._database, tx, {key for key, _ in published})
+        after: dict[MonthKey, Month] = {}
         erased = []
         for record, (key, month) in zip(records, published, strict=True):
             known = after.get(key, before.get(key))
@@ -117,17 +120,7 @@ class Taking:
             self._summing.add(tx, generation, partition, sums)
         return erased
 
-    def _stored(self, tx: Connection, keys: Iterable[MonthKey]) -> dict[MonthKey, _Month]:
-        table = Keys(_MONTH_TYPES, sorted(keys))
-        months = {MonthKey(*row[:3]): _Month(row[3], bool(row[4])) for row in self._database.execute(tx, _VERSIONS, k=table)}
-        if months:
-            for partition, person_id, month, key, body in self._database.execute(
-                tx, _FACTS, k=Keys(_MONTH_TYPES, sorted(months))
-            ):
-                months[MonthKey(partition, person_id, month)].facts[key] = body
-        return months
-
-    def _write(self, tx: Connection, before: dict[MonthKey, _Month], changed: dict[MonthKey, _Month]) -> None:
+    def _write(self, tx: Connection, before: dict[MonthKey, Month], changed: dict[MonthKey, Month]) -> None:
         kept = [(*key, month.version, month.identified) for key, month in sorted_items(changed) if month.version is not None]
         forgotten = [key for key, month in changed.items() if month.version is None and key in before]
         self._database.insert(tx, PERSON_MONTH, (*_MONTH_TYPES, "version", "identified"), kept, _PUT_MONTH)
@@ -137,7 +130,7 @@ class Taking:
             old = before[key].facts if key in before else {}
             left += [(*key, fact_key) for fact_key in old if old[fact_key] != month.facts.get(fact_key)]
             came += [(key, fact_key, body) for fact_key, body in sorted(month.facts.items()) if old.get(fact_key) != body]
-        several = [fact for fact in left if fact[3].startswith(tuple(f"{kind}/" for kind in _SEVERAL_DAYS))]
+        several = [fact for fact in left if fact[3].startswith(tuple(f"{kind}/" for kind in SEVERAL_DAYS))]
         self._database.delete(tx, EFFECT, Keys(_FACT_TYPES, several))
         put_again = {(*key, fact_key) for key, fact_key, _ in came}
         self._database.delete(tx, FACT, Keys(_FACT_TYPES, [fact for fact in left if fact not in put_again]))
@@ -150,14 +143,37 @@ class Taking:
             kind = kind_of(fact)
             *earlier, until_us = effect_times(fact)
             rows.append((*key, fact_key, kind, fact.at_us, until_us, body))
-            if kind in _SEVERAL_DAYS:
+            if kind in SEVERAL_DAYS:
                 effects += [(kind, at_us, *key, fact_key) for at_us in earlier]
         self._database.insert(tx, FACT, FACT_COLUMNS, rows, _PUT_FACT)
         self._database.insert(tx, EFFECT, ("kind", "at_us", *_FACT_TYPES), effects, "ON CONFLICT DO NOTHING")
 
 
-def _differences(before: dict[MonthKey, _Month], changed: dict[MonthKey, _Month]) -> Iterator[Change]:
-    nothing = _Month()
+def stored_months(database: Database, tx: Connection, keys: Iterable[MonthKey]) -> dict[MonthKey, Month]:
+    """What is stored of these months; those that are not known are missing."""
+    table = Keys(_MONTH_TYPES, sorted(keys))
+    months = {MonthKey(*row[:3]): Month(row[3], bool(row[4])) for row in database.execute(tx, _VERSIONS, k=table)}
+    if months:
+        for partition, person_id, month, key, body in database.execute(tx, _FACTS, k=Keys(_MONTH_TYPES, sorted(months))):
+            months[MonthKey(partition, person_id, month)].facts[key] = body
+    return months
+
+
+def published_month(record: Record) -> tuple[MonthKey, Month]:
+    """What a record by itself makes of a month. Raises Rejected for one that is none."""
+    return _key_of(record), _next(None, _read(record))
+
+
+def version_of(value: bytes | None) -> int | None:
+    """The version of a published month; None for what has none: a tombstone, a watermark, a record that will be rejected."""
+    try:
+        return None if value is None else _VERSION.decode(value).version
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _differences(before: dict[MonthKey, Month], changed: dict[MonthKey, Month]) -> Iterator[Change]:
+    nothing = Month()
     for key, new in changed.items():
         old = before.get(key, nothing)
         for one, other, sign in ((old, new, -1), (new, old, 1)):
@@ -166,7 +182,7 @@ def _differences(before: dict[MonthKey, _Month], changed: dict[MonthKey, _Month]
                     yield Change(*key, fact_key, sign, one.identified, body)
 
 
-def sorted_items(months: dict[MonthKey, _Month]) -> list[tuple[MonthKey, _Month]]:
+def sorted_items(months: dict[MonthKey, Month]) -> list[tuple[MonthKey, Month]]:
     """In key order, so that neighbouring rows are written together and two writers never wait for each other in a circle."""
     return sorted(months.items(), key=lambda item: item[0])
 
@@ -198,13 +214,13 @@ def _read(record: Record) -> _Published | None:
         raise Rejected("not_a_person_month", f"a record of another version of Waypost, or none: {error}") from error
 
 
-def _next(known: _Month | None, published: _Published | None) -> _Month:
+def _next(known: Month | None, published: _Published | None) -> Month:
     """What a record makes of a month. An old version changes nothing; a tombstone forgets the month and its version."""
     if published is None:
-        return _Month()
+        return Month()
     if known is not None and known.version is not None and published.version <= known.version:
         return known
     if published.gone:
-        return _Month(published.version, published.identified)
+        return Month(published.version, published.identified)
     facts = {fact_of(raw).key: bytes(raw).decode() for raw in published.facts}
-    return _Month(published.version, published.identified, facts)
+    return Month(published.version, published.identified, facts)

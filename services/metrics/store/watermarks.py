@@ -29,18 +29,24 @@ class Passed(NamedTuple):
 
 def put(database: Database, tx: Connection, records: Sequence[Record]) -> None:
     """Store watermark records; the last of each partition counts. Raises Rejected for one that is none."""
-    newest = {
-        record.partition: (msgspec.json.encode(watermark_of(record).watermark).decode(), record.timestamp_ms)
-        for record in records
-    }
-    rows = [(partition, *row) for partition, row in sorted(newest.items())]
-    database.insert(tx, WATERMARK, ("partition", "body", "at_ms"), rows, _PUT)
+    newest = {record.partition: row_of(record) for record in records}
+    found = [(partition, *row) for partition, row in sorted(newest.items())]
+    database.insert(tx, WATERMARK, ("partition", "body", "at_ms"), found, _PUT)
+
+
+def row_of(record: Record) -> tuple[str, int]:
+    """What is stored of a watermark record. Raises Rejected for one that is none."""
+    return msgspec.json.encode(watermark_of(record).watermark).decode(), record.timestamp_ms
+
+
+def rows(database: Database, tx: Connection) -> dict[int, tuple[str, int]]:
+    """What is stored, by partition."""
+    return {row[0]: (row[1], row[2]) for row in database.execute(tx, "SELECT partition, body, at_ms FROM watermark")}
 
 
 def read(database: Database, tx: Connection) -> dict[int, Passed]:
     """The newest watermark of each partition that has one."""
-    rows = database.execute(tx, "SELECT partition, body, at_ms FROM watermark")
-    return {row[0]: Passed(_places(row[1]), row[2]) for row in rows}
+    return {partition: Passed(_places(body), at_ms) for partition, (body, at_ms) in rows(database, tx).items()}
 
 
 def _places(body: str) -> Places:

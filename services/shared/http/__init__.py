@@ -4,6 +4,7 @@
     Problem, problem                      problems.py   every error is {"code", "message", "detail"}
     Access, Guard                         guard.py      who may call what: Host, JSON only, read and admin tokens
     Check                                 health.py     /health/live, /health/ready, /metrics
+    check_answer                          checking.py   a check as an answer, or as lines while it goes on
     wants_csv, csv_answer                 table.py      the same rows as CSV
     spooled, document_answer              spooling.py   an answer that is too large for memory
     params, limit, wait_s, …              asking.py     what questions have in common
@@ -13,6 +14,7 @@ A room offers `router(…) -> APIRouter` and a list of `Check`s; `create_app` pu
 
 from services.shared.http.app import create_app
 from services.shared.http.asking import After, Timeout, limit, not_yet, params, wait_s
+from services.shared.http.checking import check_answer
 from services.shared.http.guard import Access, Guard
 from services.shared.http.health import Check
 from services.shared.http.problems import Problem, problem
@@ -26,6 +28,7 @@ __all__ = [
     "Guard",
     "Problem",
     "Timeout",
+    "check_answer",
     "create_app",
     "csv_answer",
     "document_answer",
