@@ -14,9 +14,8 @@ from schemas.facts import WATERMARK_KEY, month_key
 from schemas.topics import JOURNEYS
 from services.journey.consumer import derivation
 from services.journey.main import fold_rules, writer_of
-from services.journey.relay import record
 from services.journey.store.ownership import Lockable
-from services.journey.store.relaying import UnpublishedMonths
+from services.journey.store.relaying import UnpublishedMonths, record
 from services.journey.store.write import Incoming, NotLocked, prepare
 from services.metrics.migrations import HISTORY
 from services.metrics.store import generations, watermarks

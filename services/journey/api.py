@@ -24,7 +24,18 @@ from services.journey.docs import (
 from services.journey.domain.state import Key
 from services.journey.questions import Page
 from services.journey.store.places import Place
-from services.shared.http import After, Timeout, csv_answer, document_answer, limit, params, spooled, wait_s, wants_csv
+from services.shared.http import (
+    After,
+    Timeout,
+    check_answer,
+    csv_answer,
+    document_answer,
+    limit,
+    params,
+    spooled,
+    wait_s,
+    wants_csv,
+)
 
 SAMPLE = 200
 """How many people a check looks at unless told."""
@@ -60,8 +71,7 @@ def router(desk: Desk) -> APIRouter:
     ) -> Response:
         size = asked.sample(params(request, ("sample",)), SAMPLE)
         _wait(desk, after, timeout)
-        found = desk.check(size)
-        return _json({"checked": found.checked, "mismatches": found.mismatches, "examples": found.examples})
+        return check_answer(request, desk.check(size))
 
     return routes
 

@@ -13,9 +13,11 @@ from schemas.normal import Identities
 from services.journey.domain.fold import FoldRules
 from services.journey.monitoring import Monitoring
 from services.journey.questions import Questions
-from services.journey.store.checking import Checked, Checking
+from services.journey.store.checking import Checking
 from services.journey.store.people import People
 from services.journey.store.refolding import Derive
+from services.shared.bus import Bus
+from services.shared.checked import Checked
 from services.shared.clock import Clock
 from services.shared.config import Settings
 from services.shared.db import Database
@@ -37,7 +39,9 @@ class Desk:
         waiting: Waiting,
         monitoring: Monitoring,
         clock: Clock,
+        bus: Bus,
     ) -> None:
+        self._bus = bus
         self._settings, self._database, self._rules, self._read = settings, database, rules, read
         self._positions, self._waiting, self._monitoring = positions, waiting, monitoring
         self.clock = clock
@@ -50,12 +54,16 @@ class Desk:
         with self._database.snapshot() as tx:
             yield Questions(self._settings, self._database, tx, self._rules, self._read, self.clock())
 
-    def check(self, sample: int | None) -> Checked:
-        """Recompute so many people (None: all) from their stored touchpoints, and compare."""
+    def check(self, sample: int | None) -> Iterator[Checked]:
+        """Recompute so many people from their stored touchpoints and compare, telling of it from time to time.
+
+        None: everybody, and every table, and the topics with them.
+        """
         with self._database.snapshot() as tx:
-            checked = Checking(self._settings, self._database, tx, self._rules, self._read).check(sample)
-        self._monitoring.mismatches.set(checked.mismatches)
-        return checked
+            found = Checked()
+            for found in Checking(self._settings, self._database, tx, self._rules, self._read).steps(sample, self._bus):
+                yield found
+        self._monitoring.mismatches.set(found.mismatches)
 
     def wait_for(self, token: str, timeout_s: float) -> None:
         """Return when everything that a receipt's token stands for is stitched.

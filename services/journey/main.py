@@ -23,7 +23,7 @@ from services.journey.monitoring import Monitoring
 from services.journey.rebuilding import Rebuilding
 from services.journey.relay import Relay
 from services.journey.restoring import Restored
-from services.journey.store.checking import Checked, Checking
+from services.journey.store.checking import Checking
 from services.journey.store.clocks import Clocks
 from services.journey.store.commanding import Commanding
 from services.journey.store.commands import StoredCommands
@@ -38,6 +38,7 @@ from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Touchpoints
 from services.journey.store.write import Writer, prepare
 from services.shared.bus import Bus
+from services.shared.checked import Checked
 from services.shared.clock import Clock, system_clock
 from services.shared.config import Settings
 from services.shared.db import Database
@@ -83,7 +84,7 @@ def build(
     recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
     destination = Destination(database, settings.partitions)
     relay = Relay(bus, database, consumer.assignment, consumer.positions, waiting, destination, monitoring, log, recheck_s)
-    desk = Desk(settings, database, rules, read, consumer.positions, waiting, monitoring, clock)
+    desk = Desk(settings, database, rules, read, consumer.positions, waiting, monitoring, clock, bus)
     commands = Commands(bus.publisher(), clock, log)
     router = api.router(desk)
     router.include_router(api_commands.router(desk, commands))

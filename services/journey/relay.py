@@ -26,7 +26,7 @@ from schemas.topics import JOURNEYS, METRICS, TOUCHPOINTS
 from services.journey.monitoring import Monitoring
 from services.journey.store.departing import GoneMonth, GoneMonths
 from services.journey.store.destination import Destination
-from services.journey.store.relaying import Unpublished, UnpublishedMonths
+from services.journey.store.relaying import Unpublished, UnpublishedMonths, record
 from services.shared.bus import MAX_RECORD_BYTES, Bus, Outgoing, Position, Publisher
 from services.shared.db import Database
 from services.shared.errors import Rejected, Unavailable
@@ -249,17 +249,6 @@ def watermark(positions: Positions) -> bytes:
     for (topic, number), offset in sorted(positions.items()):
         by_topic.setdefault(topic, {})[str(number)] = offset
     return msgspec.json.encode(Watermark(watermark=by_topic))
-
-
-def record(month: Unpublished) -> bytes:
-    """The JSON of a `schemas.facts.PersonMonth`, made from the facts' own JSON."""
-    head = f'{{"person_id":"{month.person_id}","month":"{month_text(month.month)}","version":{month.version}'.encode()
-    if not month.is_identified:
-        head += b',"identified":false'
-    facts = msgspec.json.decode(month.facts, type=dict[str, msgspec.Raw]) if month.facts else {}
-    if not facts:
-        return head + b',"gone":true}'
-    return head + b',"facts":[' + b",".join(facts.values()) + b"]}"
 
 
 def is_gone(month: Unpublished) -> bool:

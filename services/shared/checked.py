@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,12 @@ class Checked:
         if found != expected:
             self.mismatches += 1
             self._keep({"person_id": person_id, "what": what, "expected": _shown(expected), "found": _shown(found), **where})
+
+    def compare_all(self, person_id: str, what: str, found: Mapping[Any, object], expected: Mapping[Any, object]) -> None:
+        """Compare by key; what is missing is None."""
+        for key in sorted(found.keys() | expected.keys()):
+            name = "/".join(map(str, key)) if isinstance(key, tuple) else str(key)
+            self.compare(person_id, f"{what}: {name}", found.get(key), expected.get(key))
 
     def take(self) -> list[Difference]:
         """The differences since this was asked last."""
@@ -60,4 +66,4 @@ def finished(steps: Iterable[Checked]) -> Checked:
 
 
 def _shown(value: object) -> object:
-    return value if value is None or isinstance(value, (bool, int, str, dict)) else repr(value)
+    return value if value is None or isinstance(value, (bool, int, str)) else repr(value)

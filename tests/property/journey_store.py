@@ -63,6 +63,8 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         prepare(database)
+        with database.transaction() as tx:
+            database.execute(tx, "UPDATE installation SET namespace = :namespace", {"namespace": str(NAMESPACE)})
 
     def clear(self) -> None:
         with self.database.transaction() as tx:

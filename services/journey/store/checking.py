@@ -6,21 +6,24 @@ was seen with a customer is counted anew from the sets, and the fold starts from
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from sqlalchemy import Connection
 
 from schemas.calendar import month_text
 from schemas.facts import CaseFact, Ended, Fact
+from services.journey.domain.cases import is_resolved
 from services.journey.domain.clocks import counted_us
 from services.journey.domain.derive import Derived
 from services.journey.domain.fold import Fold, FoldRules
+from services.journey.domain.mentions import mentions_in
 from services.journey.domain.stages import INDEX
 from services.journey.domain.state import State, decode_state
+from services.journey.store.checking_rows import CheckingRows
+from services.journey.store.checking_topic import CheckingTopic
 from services.journey.store.identities import BEGINNING_US, END_US
 from services.journey.store.people import People, Person
 from services.journey.store.read import facts_of
@@ -28,27 +31,13 @@ from services.journey.store.reclock import Reclock
 from services.journey.store.recount import Recount
 from services.journey.store.refolding import NO_KEY, Derive, Other, advance, key_of, things_of
 from services.journey.store.touchpoints import Span, Touchpoints
+from services.shared.bus import Bus
+from services.shared.checked import Checked, finished
 from services.shared.config import Settings
 from services.shared.db import Database
 
-EXAMPLES = 20
 PAGE = 200
-
-
-@dataclass
-class Checked:
-    """`checked` people, in whom `mismatches` things are not as they should be."""
-
-    checked: int = 0
-    mismatches: int = 0
-    examples: list[dict[str, Any]] = field(default_factory=list)
-
-    def compare(self, person_id: str, what: str, stored: object, expected: object) -> None:
-        if stored != expected:
-            self.mismatches += 1
-            if len(self.examples) < EXAMPLES:
-                shown = {"stored": _shown(stored), "expected": _shown(expected)}
-                self.examples.append({"person_id": person_id, "what": what, **shown})
+_case = msgspec.json.Decoder(CaseFact)
 
 
 class Checking:
@@ -58,23 +47,34 @@ class Checking:
         self._db, self._tx, self._rules, self._derive = database, tx, rules, derive
         self._bot_touchpoints = settings.bot_touchpoints
         self._people, self._touchpoints = People(database, settings.partitions), Touchpoints(database)
-        self._recount = Recount(database, tx, settings.shared_handle_customers)
+        self._limit, self._partitions = settings.shared_handle_customers, settings.partitions
+        self._recount = Recount(database, tx, self._limit)
         self._reclock = Reclock(database, tx, derive)
+        self._namespace = UUID(database.execute(tx, "SELECT namespace FROM installation")[0][0])
         self._result = Checked()
 
-    def check(self, sample: int | None) -> Checked:
-        """Of all people (None), or of the first `sample` by person_id: those are hashes, so it is like drawing by lot, but repeatable."""
+    def check(self, sample: int | None, bus: Bus | None = None) -> Checked:
+        """The end of `steps`."""
+        return finished(self.steps(sample, bus))
+
+    def steps(self, sample: int | None, bus: Bus | None = None) -> Iterator[Checked]:
+        """Check, telling of it from time to time: of all people (None), or of the first `sample` by person_id: those are hashes,
+        so it is like drawing by lot, but repeatable. With everybody the tables are compared with each other, and with the topics of `bus`.
+        """
+        yield self._result
         for person in self._all() if sample is None else self._first(sample):
             self._result.checked += 1
-            self._person(person)
+            self._one(person)
+            yield self._result
         if sample is None:
-            nobody = self._db.execute(
-                self._tx, "SELECT count(*) FROM touchpoint WHERE owner_id NOT IN (SELECT root_id FROM person)"
-            )
-            self._result.compare("", "touchpoints of nobody", nobody[0][0], 0)
-            self._reclock.look_at_all()
+            with self._result.reading("", "clocks"):
+                self._reclock.look_at_all()
             self._clocks("")
-        return self._result
+            for _ in CheckingRows(self._db, self._tx, self._result, self._partitions, self._limit).steps():
+                yield self._result
+            if bus is not None:
+                for _ in CheckingTopic(self._db, bus, self._result).steps(self._tx):
+                    yield self._result
 
     def _all(self) -> Iterator[Person]:
         """Everybody, former people too."""
@@ -88,7 +88,7 @@ class Checking:
             if not rows:
                 return
             last = rows[-1][0]
-            yield from self._people.read(self._tx, [row[0] for row in rows]).values()
+            yield from self._read([row[0] for row in rows])
 
     def _first(self, sample: int) -> Iterator[Person]:
         last = ""
@@ -101,13 +101,29 @@ class Checking:
             if not rows:
                 return
             last, sample = rows[-1][1], sample - len(rows)
-            yield from self._people.read(self._tx, [row[0] for row in rows]).values()
+            yield from self._read([row[0] for row in rows])
+
+    def _read(self, roots: Sequence[int]) -> Iterator[Person]:
+        """Those of these people that can be read."""
+        for root in roots:
+            with self._result.reading("", f"person of identity {root}"):
+                yield from self._people.read(self._tx, [root]).values()
+
+    def _one(self, person: Person) -> None:
+        """A person who cannot be read through is a difference, and what was learned from it is forgotten."""
+        before = self._result.mismatches
+        with self._result.reading(person.person_id, "person"):
+            self._person(person)
+        if self._result.mismatches != before:
+            self._recount = Recount(self._db, self._tx, self._limit)
 
     def _person(self, person: Person) -> None:
         stored = self._touchpoints.of_owners(self._tx, [Span(person.root, BEGINNING_US, END_US)]).get(person.root, [])
         own = sorted((self._derive(*one) for one in stored), key=key_of)
         self._owners(person)
         self._clocks(person.person_id)
+        root = self._db.execute(self._tx, "SELECT name FROM identity WHERE id = :root", {"root": person.root})[0][0]
+        self._compare(person, "person_id", person.person_id, str(uuid5(self._namespace, root)))
         self._compare(person, "touchpoints", person.touchpoints, len(own))
         is_bot = len(own) > self._bot_touchpoints
         self._compare(person, "suspected_bot", person.suspected_bot, is_bot)
@@ -120,11 +136,13 @@ class Checking:
         """Every touchpoint that this person owns is the person's, under its own identities."""
         rows = self._db.execute(
             self._tx,
-            "SELECT source, id, set_id, time_us, original_us, body FROM touchpoint WHERE owner_id = :root",
+            "SELECT p.source, p.id, p.set_id, p.time_us, p.body, p.has_copies, p.original_us, a.id, a.name, p.received_us, p.case_rank "
+            "FROM touchpoint p LEFT JOIN identity a ON a.id = p.anchor_id WHERE p.owner_id = :root",
             {"root": person.root},
         )
         self._recount.learn({row[2] for row in rows})
-        for source, id, set_id, time_us, original_us, body in rows:
+        copies = Counter((row[0], row[1]) for row in rows)
+        for source, id, set_id, time_us, body, has_copies, original_us, anchor_id, *place in rows:
             derived = self._derive(bytes(body))
             what = f"touchpoint {source}/{id}"
             self._compare(person, f"{what}: owner", person.root, self._recount.owner(set_id, time_us))
@@ -132,6 +150,20 @@ class Checking:
             right_us = self._reclock.original_us(derived)
             self._compare(person, f"{what}: time by the clock", original_us, right_us)
             self._compare(person, f"{what}: time", time_us, counted_us(right_us, derived.received_us))
+            self._compare(person, f"{what}: source and id", (source, id), (derived.source, derived.id))
+            right = [derived.anchor, derived.received_us, derived.case_rank]
+            self._compare(person, f"{what}: anchor, receipt and rank", place, right)
+            self._compare(person, f"{what}: has copies", bool(has_copies), bool(has_copies) or copies[source, id] > 1)
+            self._mentions(person, (source, id, anchor_id), derived)
+
+    def _mentions(self, person: Person, reference: tuple[str, str, int], derived: Derived) -> None:
+        rows = self._db.execute(
+            self._tx,
+            "SELECT kind, name FROM mention WHERE source = :source AND id = :id AND anchor_id = :anchor",
+            dict(zip(("source", "id", "anchor"), reference, strict=True)),
+        )
+        found = sorted((row[0], row[1]) for row in rows)
+        self._compare(person, f"mentions of touchpoint {derived.source}/{derived.id}", found, sorted(mentions_in(derived)))
 
     def _clocks(self, person_id: str) -> None:
         """What is kept of the clocks that were looked at is what the touchpoints say."""
@@ -161,20 +193,28 @@ class Checking:
         for month in sorted(openings.keys() | opened.keys()):
             self._compare(person, f"state before {month_text(month)}", openings.get(month), opened.get(month))
         self._compare(person, "state", decode_state(person.state), fold.state)
+        highest = max((month.version for month in months), default=0)
+        self._compare(person, "version, at least that of each month", person.version, max(person.version, highest))
         self._rows(person, expected.values())
 
     def _rows(self, person: Person, facts: Collection[Fact]) -> None:
         """What lists show is what the facts say."""
         ends = [fact for fact in facts if isinstance(fact, Ended)]
-        columns = "id, started_us, last_us, entry_stage, furthest_stage, current_stage, channel, source"
+        columns = "id, started_us, last_us, entry_stage, furthest_stage, current_stage, channel, source, first_source, first_id"
         rows = self._db.execute(
             self._tx, f"SELECT {columns} FROM journey WHERE root_id = :root AND NOT gone", {"root": person.root}
         )
-        self._compare(person, "journeys in lists", {row[0]: tuple(row[1:]) for row in rows}, _journeys(ends))
+        found = {row[0]: tuple(row[1:]) for row in rows}
+        self._result.compare_all(person.person_id, "journeys in lists", found, _journeys(ends))
         cases = {(fact.system, fact.case_id): fact for fact in facts if isinstance(fact, CaseFact)}
-        kept = self._db.execute(self._tx, "SELECT fact FROM service_case WHERE root_id = :root", {"root": person.root})
-        listed = [msgspec.json.decode(row[0], type=CaseFact) for row in kept]
-        self._compare(person, "cases in lists", {(fact.system, fact.case_id): fact for fact in listed}, cases)
+        kept = self._db.execute(
+            self._tx,
+            "SELECT system, case_id, opened_us, last_us, resolved, channel, topic, fact FROM service_case WHERE root_id = :root",
+            {"root": person.root},
+        )
+        listed = {(row[0], row[1]): (*row[2:4], bool(row[4]), *row[5:7], _case.decode(row[7])) for row in kept}
+        right = {key: (*_listed(fact), fact) for key, fact in cases.items()}
+        self._result.compare_all(person.person_id, "cases in lists", listed, right)
 
     def _compare(self, person: Person, what: str, stored: object, expected: object) -> None:
         self._result.compare(person.person_id, what, stored, expected)
@@ -190,10 +230,11 @@ def _journeys(ends: Collection[Ended]) -> Mapping[str, tuple[object, ...]]:
             INDEX[end.current_stage],
             end.cohort.channel,
             end.cohort.source,
+            *end.first_id.split("/", 1),
         )
         for end in ends
     }
 
 
-def _shown(value: object) -> object:
-    return value if value is None or isinstance(value, (bool, int, str)) else repr(value)
+def _listed(fact: CaseFact) -> tuple[object, ...]:
+    return fact.at_us, fact.last_us, is_resolved(fact), fact.channel, fact.topic

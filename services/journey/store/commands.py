@@ -47,7 +47,7 @@ class StoredCommands:
         """
         least: dict[str, Decision] = {}
         for decision in decisions:
-            least[decision.id] = min(least.get(decision.id, decision), decision, key=_precedence)
+            least[decision.id] = min(least.get(decision.id, decision), decision, key=precedence_of)
         names = {name for decision in least.values() for name in decision.identities}
         self._identities.make(tx, names)
         ids = {known.name: known.id for known in self._identities.lock(tx, names)}
@@ -57,7 +57,7 @@ class StoredCommands:
             one, *others = (ids[name] for name in decision.identities)
             other = others[0] if others else None
             command = StoredCommand(decision.id, decision.action, one, other, decision.by, decision.at_us, decision.reason)
-            if decision.id not in kept or _precedence(command) < _precedence(kept[decision.id]):
+            if decision.id not in kept or precedence_of(command) < precedence_of(kept[decision.id]):
                 new.append(command)
         self._db.delete(tx, COMMAND, Keys({"id": "text"}, [(command.id,) for command in new]))
         self._db.insert(tx, COMMAND, _COLUMNS, new)
@@ -80,6 +80,6 @@ class StoredCommands:
         return newest((one.one, one.other, one.action == "link") for one in decided if one.other is not None)
 
 
-def _precedence(command: StoredCommand | Decision) -> tuple[object, ...]:
+def precedence_of(command: StoredCommand | Decision) -> tuple[object, ...]:
     """Of several commands with one id the one where this is least counts."""
     return command.at_us, command.action, command.by, command.reason or ""

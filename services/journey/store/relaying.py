@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, Row
 
+from schemas.calendar import month_text
 from services.journey.store.people import unpack
 from services.journey.store.tables import UNPUBLISHED
 from services.shared.db import Database, Keys
@@ -56,7 +58,24 @@ class UnpublishedMonths:
         self._db.delete(tx, UNPUBLISHED, keys)
 
 
+def record(month: Unpublished) -> bytes:
+    """The JSON of a `schemas.facts.PersonMonth`, made from the facts' own JSON."""
+    head = f'{{"person_id":"{month.person_id}","month":"{month_text(month.month)}","version":{month.version}'.encode()
+    if not month.is_identified:
+        head += b',"identified":false'
+    facts = msgspec.json.decode(month.facts, type=dict[str, msgspec.Raw]) if month.facts else {}
+    if not facts:
+        return head + b',"gone":true}'
+    return head + b',"facts":[' + b",".join(facts.values()) + b"]}"
+
+
+def is_identified(root: str) -> bool:
+    """Whether a person of this root identity is known by more than an order or a case."""
+    return not root.startswith(("order:", "case:"))
+
+
 def _unpublished(row: Row[*tuple[Any, ...]]) -> Unpublished:
     partition, root, month, version, person_id, name, facts = row
-    is_identified = not name.startswith(("order:", "case:"))
-    return Unpublished(partition, root, month, version, person_id, is_identified, unpack(facts) if facts is not None else None)
+    return Unpublished(
+        partition, root, month, version, person_id, is_identified(name), unpack(facts) if facts is not None else None
+    )
