@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from schemas.calendar import month_text
 from schemas.facts import CaseFact, Ended, Fact
+from schemas.topics import JOURNEYS
 from services.journey.domain.cases import is_resolved
 from services.journey.domain.clocks import counted_us
 from services.journey.domain.derive import Derived
@@ -47,7 +48,7 @@ class Checking:
         self._db, self._tx, self._rules, self._derive = database, tx, rules, derive
         self._bot_touchpoints = settings.bot_touchpoints
         self._people, self._touchpoints = People(database, settings.partitions), Touchpoints(database)
-        self._limit, self._partitions = settings.shared_handle_customers, settings.partitions
+        self._limit = settings.shared_handle_customers
         self._recount = Recount(database, tx, self._limit)
         self._reclock = Reclock(database, tx, derive)
         self._namespace = UUID(database.execute(tx, "SELECT namespace FROM installation")[0][0])
@@ -70,7 +71,8 @@ class Checking:
             with self._result.reading("", "clocks"):
                 self._reclock.look_at_all()
             self._clocks("")
-            for _ in CheckingRows(self._db, self._tx, self._result, self._partitions, self._limit).steps():
+            partitions = None if bus is None else bus.describe(JOURNEYS).partitions
+            for _ in CheckingRows(self._db, self._tx, self._result, partitions, self._limit).steps():
                 yield self._result
             if bus is not None:
                 for _ in CheckingTopic(self._db, bus, self._result).steps(self._tx):
