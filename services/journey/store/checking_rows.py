@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from uuid import UUID, uuid5
 
 from sqlalchemy import Connection
@@ -11,7 +11,8 @@ from schemas.calendar import month_text
 from schemas.facts import month_key
 from schemas.identity import is_customer
 from services.journey.domain.identity import Identity
-from services.journey.store.recount import Recount
+from services.journey.domain.links import Form, Pair, classes, form, newest, representative
+from services.journey.store.identities import Identities
 from services.journey.store.tables import IDENTITY, IDENTITY_SET, JOURNEY, UNPUBLISHED
 from services.shared.bus import partition_of
 from services.shared.checked import Checked
@@ -19,6 +20,8 @@ from services.shared.db import Database, Keys
 from services.shared.paging import pages
 
 EPOCH_BITS = 40
+Pairs = set[tuple[int, int]]
+"""(identity, set) of rows."""
 _NAMES_SOMETHING = {
     "touchpoint": (("owner_id", "person", "root_id"), ("set_id", "identity_set", "id"), ("anchor_id", "identity", "id")),
     "person": (("root_id", "identity", "id"),),
@@ -27,6 +30,8 @@ _NAMES_SOMETHING = {
     "journey": (("root_id", "person", "root_id"),),
     "service_case": (("root_id", "person", "root_id"),),
     "membership": (("set_id", "identity_set", "id"), ("identity_id", "identity", "id")),
+    "standing": (("set_id", "identity_set", "id"), ("identity_id", "identity", "id")),
+    "identity": (("stands_for", "identity", "id"),),
     "command": (("one_id", "identity", "id"), ("other_id", "identity", "id")),
 }
 """{table: columns that name a row of another table}."""
@@ -38,7 +43,9 @@ class CheckingRows:
     def __init__(self, database: Database, tx: Connection, result: Checked, partitions: int | None, limit: int) -> None:
         self._db, self._tx, self._result = database, tx, result
         self._partitions, self._limit = partitions, limit
-        self._recount = Recount(database, tx, limit)
+        self._names = Identities(database)
+        self._stands_for: dict[int, Identity] = {}
+        self._parted: set[Pair] = set()
 
     def steps(self) -> Iterator[None]:
         """Everything, in pages."""
@@ -74,43 +81,70 @@ class CheckingRows:
                     self._result.compare("", f"{column} of {table}", f"{value} in {rows} rows, not in {other}", "there")
                 yield None
 
+    def _learn_links(self) -> None:
+        """What the commands that count say: whom identities stand for, and which pairs are parted. As many as there are commands."""
+        rows = self._db.execute(
+            self._tx,
+            "SELECT one_id, other_id, action FROM command WHERE action IN ('link', 'unlink') AND other_id IS NOT NULL ORDER BY at_us, id",
+        )
+        decided = newest((row[0], row[1], row[2] == "link") for row in rows)
+        self._parted = {pair for pair, is_link in decided.items() if not is_link}
+        linked = [pair for pair, is_link in decided.items() if is_link]
+        known = {one.id: one for one in self._names.read_ids(self._tx, {identity for pair in linked for identity in pair})}
+        with self._result.reading("", "links"):
+            for members in classes((), linked):
+                root = representative(known[member] for member in members)
+                self._stands_for.update({member: root for member in members if member != root.id})
+
     def _identities(self) -> Iterator[None]:
-        """With how many customers a handle was seen; of a shared one only that it is."""
-        for page in pages(self._db, self._tx, IDENTITY, ("name", "customers", "customer_id")):
-            counted = self._recount.counted({row[0] for row in page})
-            for id, name, customers, customer in page:
-                right = counted.get(id, Identity(id, name))
+        """With how many customers a handle was seen – of a shared one only that it is –, and what links make of it."""
+        self._learn_links()
+        are_parted = {identity for pair in self._parted for identity in pair}
+        for page in pages(self._db, self._tx, IDENTITY, ("customers", "customer_id", "stands_for", "is_parted")):
+            counted = self._names.counted(self._tx, {row[0] for row in page})
+            for id, customers, customer, stands_for, is_parted in page:
+                n, least = counted.get(id, (0, None))
                 found = (min(customers, self._limit + 1), customer)
-                self._result.compare(
-                    "", f"customers of identity {id}", found, (min(right.customers, self._limit + 1), right.customer)
-                )
+                right = (min(n, self._limit + 1), least if n == 1 else None)
+                self._result.compare("", f"customers of identity {id}", found, right)
+                root = self._stands_for.get(id)
+                links = (None if root is None else root.id, id in are_parted)
+                self._result.compare("", f"identity {id}: stands for, is parted", (stands_for, bool(is_parted)), links)
             yield None
 
     def _sets(self) -> Iterator[None]:
-        memberships = 0
-        for page in pages(self._db, self._tx, IDENTITY_SET, ("members", "customer_id")):
-            pairs: set[tuple[int, int]] = set()
-            for id, members, customer in page:
-                with self._result.reading("", f"identity set {id}"):
-                    ids = [int(member) for member in members.split()]
-                    self._result.compare("", f"customer of identity set {id}", customer, self._customer(ids))
-                    pairs |= {(member, id) for member in ids if member != customer}
-            memberships += len(pairs)
-            for pair in sorted(pairs - self._there(pairs)):
-                self._result.compare("", f"membership of identity {pair[0]} in set {pair[1]}", "missing", "there")
+        """The members of sets are in `membership`, and what they stand for in their other columns and in `standing`."""
+        counts = {"membership": 0, "standing": 0}
+        for page in pages(self._db, self._tx, IDENTITY_SET, ()):
+            for table, pairs in zip(counts, self._set_page([row[0] for row in page]), strict=True):
+                counts[table] += len(pairs)
+                for pair in sorted(pairs - self._there(table, pairs)):
+                    self._result.compare("", f"{table} of identity {pair[0]} in set {pair[1]}", "missing", "there")
             yield None
-        found = self._db.execute(self._tx, "SELECT count(*) FROM membership")[0][0]
-        self._result.compare("", "memberships", found, memberships)
+        for table, right in counts.items():
+            found = self._db.execute(self._tx, f"SELECT count(*) FROM {table}")[0][0]
+            self._result.compare("", f"rows of {table}", found, right)
 
-    def _customer(self, members: list[int]) -> int | None:
-        rows = self._db.execute(self._tx, "SELECT name FROM identity WHERE id = :id", {"id": members[0]})
-        return members[0] if rows and is_customer(rows[0][0]) else None
+    def _set_page(self, ids: Sequence[int]) -> tuple[Pairs, Pairs]:
+        """Compare these sets; returns the (identity, set) pairs of their handles as sent, and of those only by links."""
+        sent, standing = Pairs(), Pairs()
+        for id in ids:
+            with self._result.reading("", f"identity set {id}"):
+                (one,) = self._names.sets(self._tx, [id])
+                known = {row.id: row for row in self._names.read_ids(self._tx, one.as_sent)}
+                given = [known[member] for member in one.as_sent]
+                right = form(given, self._stands_for, self._parted)
+                self._result.compare("", f"identity set {id}", Form(one.members, one.customer, one.parted), right)
+                handles = one.as_sent[1:] if is_customer(given[0].name) else one.as_sent
+                sent |= {(member, id) for member in handles}
+                standing |= {(member, id) for member in right.members if member not in one.as_sent and member != right.customer}
+        return sent, standing
 
-    def _there(self, pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    def _there(self, table: str, pairs: Pairs) -> Pairs:
         keys = Keys({"member": "bigint", "of_set": "bigint"}, sorted(pairs))
         rows = self._db.execute(
             self._tx,
-            "SELECT m.identity_id, m.set_id FROM {k} JOIN membership m ON m.identity_id = k.member AND m.set_id = k.of_set",
+            f"SELECT m.identity_id, m.set_id FROM {{k}} JOIN {table} m ON m.identity_id = k.member AND m.set_id = k.of_set",
             k=keys,
         )
         return {(row[0], row[1]) for row in rows}

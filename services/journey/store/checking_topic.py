@@ -231,24 +231,25 @@ class CheckingTopic:
         """Each month as the tables have it (None: gone), and whether it is on the relay's list."""
         rows = self._db.execute(
             tx,
-            "SELECT k.key, p.root_id, i.name, m.version, m.facts, u.version FROM {k} "
+            "SELECT k.key, p.root_id, i.name, m.version, m.facts, u.version, g.version FROM {k} "
             "LEFT JOIN person p ON p.person_id = k.person_id LEFT JOIN identity i ON i.id = p.root_id "
             "LEFT JOIN month m ON m.root_id = p.root_id AND m.month = k.month "
-            "LEFT JOIN unpublished u ON u.partition = k.partition AND u.root_id = p.root_id AND u.month = k.month",
+            "LEFT JOIN unpublished u ON u.partition = k.partition AND u.root_id = p.root_id AND u.month = k.month "
+            "LEFT JOIN gone_month g ON g.partition = k.partition AND g.person_id = k.person_id AND g.month = k.month",
             k=Keys(
                 {"key": "text", "person_id": "text", "month": "bigint", "partition": "bigint"},
                 [(key.decode(), *parsed, partition_of(key, self._partitions)) for key, parsed in months.items()],
             ),
         )
         found: dict[bytes, tuple[Unpublished | None, bool]] = {}
-        for text, root, name, version, facts, waiting in rows:
+        for text, root, name, version, facts, waiting, going in rows:
             key = text.encode()
             person_id, number = months[key]
             month = None
             if version is not None:
                 with self._result.reading(person_id, f"facts of {month_text(number)}"):
                     month = Unpublished(0, root, number, version, person_id, is_identified(name or ""), unpack(facts))
-            found[key] = (month, waiting is not None)
+            found[key] = (month, waiting is not None or going is not None)
         return found
 
 
