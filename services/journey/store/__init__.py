@@ -8,8 +8,10 @@
 | clocks, timing | what clocks are off by, and the times of touchpoints put right |
 | people | states, months of facts, journeys, cases, what is to be published |
 | commands, commanding | commands, each once, and what carries out which |
+| ownership, linking | who owns what, and what changes hands by touchpoints, links and unlinks |
 | write | a batch of touchpoints, from records to facts, in one transaction |
 | read, resolving | what the API asks; who is who at a time, and why |
+| paths | by what two identities are one person |
 | checking, recount, reclock | everything recomputed from the stored touchpoints, and compared |
 | generation | which settings the tables were made with |
 | shadow, switching | the second set of tables that a rebuild fills, and how it takes the place of the first |
