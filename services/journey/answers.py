@@ -155,12 +155,13 @@ def touchpoint(of: Derived, body: bytes, stage: Stage | None, journey_id: str | 
     }
 
 
-def identity(name: str, owned: Owned, company: str | None) -> dict[str, Any]:
-    """`seen` is the touchpoint that decides, with the identity in it that counts."""
+def identity(name: str, owned: Owned, company: str | None, linked_to: str | None) -> dict[str, Any]:
+    """`seen` is the touchpoint that decides, with the identity in it that counts; of a linked identity that of the one it stands for."""
     sighting = owned.sighting
     return {
         "identity": name,
-        "owned_by": owned.how,
+        "owned_by": owned.how if linked_to is None else "linked",
+        "linked_to": linked_to,
         "settled": owned.settled,
         "shared": owned.how == "shared",
         "seen": None

@@ -179,7 +179,8 @@ class Evidence(BaseModel):
 
 class Identity(BaseModel):
     identity: str
-    owned_by: str = Field(description="itself, seen_with_customer, seen_with_handle, highest_rank, or shared: nobody's")
+    owned_by: str = Field(description="itself, linked, seen_with_customer, seen_with_handle, highest_rank, or shared: nobody's")
+    linked_to: str | None = Field(description="the identity that it stands for by links")
     settled: bool = Field(description="the same owner at all times")
     shared: bool
     seen: Sighting | None = Field(description="the touchpoint in effect")

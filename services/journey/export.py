@@ -66,7 +66,8 @@ class Export:
     def _identities(self, names: Mapping[str, int], at_us: int) -> Iterator[dict[str, Any]]:
         for name in sorted(names, key=rank_key):
             owned = self._resolving.owned(names[name], at_us)
-            yield {"identity": name, "owned_by": owned.how, "settled": owned.settled, "shared": owned.how == "shared"}
+            company = self._resolving.name(owned.company) if owned.company is not None else None
+            yield answers.identity(name, owned, company, self._resolving.linked_to(names[name]))
 
     def _evidence(self, names: Mapping[str, int], root: int, at_us: int) -> Iterator[dict[str, Any]]:
         """By identity, the newest first."""

@@ -147,7 +147,8 @@ class Questions:
 
     def _identity(self, name: str, identity: int, root: int, at_us: int) -> Answer:
         owned = self._resolving.owned(identity, at_us)
-        row = answers.identity(name, owned, self._resolving.name(owned.company) if owned.company is not None else None)
+        company = self._resolving.name(owned.company) if owned.company is not None else None
+        row = answers.identity(name, owned, company, self._resolving.linked_to(identity))
         found = self._showing.evidence(identity, root, at_us, None, FIRST_EVIDENCE)
         more = asked.cursor(found.next_place) if found.next_place is not None else None
         return row | {"evidence": found.rows, "more_evidence": more}

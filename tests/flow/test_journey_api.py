@@ -168,6 +168,7 @@ def test_identities_say_why_they_are_one_person(journey: Journey) -> None:
     assert told["customer_id:c-42"] == {
         "identity": "customer_id:c-42",
         "owned_by": "itself",
+        "linked_to": None,
         "settled": True,
         "shared": False,
         "seen": None,

@@ -60,9 +60,9 @@ class Process:
         """Ask it to end, and wait until it has finished what it holds."""
         self._server.stop()
 
-    def service(self, wait_s: float = WAIT_S) -> Service:
+    def service(self, wait_s: float = WAIT_S, token: str = "") -> Service:
         """A new connection to it, whose calls go on trying for so long while it is away."""
-        return Service(self.url, wait_s=wait_s)
+        return Service(self.url, token, wait_s)
 
 
 def clean_environment() -> dict[str, str]:

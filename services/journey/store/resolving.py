@@ -43,6 +43,11 @@ class Resolving:
         self._know([identity])
         return self._view.identities[identity].standing
 
+    def linked_to(self, identity: int) -> str | None:
+        """The name of another identity that it stands for; None if it stands for itself."""
+        standing = self.standing(identity)
+        return self.name(standing) if standing != identity else None
+
     def name(self, identity: int) -> str:
         self._know([identity])
         return self._view.identities[identity].name
