@@ -5,26 +5,30 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from schemas.topics import TOUCHPOINTS
+from schemas import tokens
+from schemas.commands import Action, Command
+from schemas.times import format_time
+from schemas.topics import COMMANDS, TOUCHPOINTS
 from schemas.touchpoint import Accepted
 from services.journey import rebuilding
 from services.journey.main import rebuild
 from services.journey.rebuilding import CATCHING_UP, STITCHING, SWITCHING
 from services.journey.store.switching import KEPT
 from services.journey.store.tables import METADATA
-from services.shared.bus import TopicSpec
+from services.shared.bus import Outgoing, TopicSpec
 from services.shared.bus.embedded import EmbeddedBus
 from services.shared.config import Settings
 from services.shared.db import Database, sqlite_url
 from services.shared.errors import Unavailable
-from tests.builders import DAY_US, HOUR_US, case, order, touchpoint
+from tests.builders import DAY_US, HOUR_US, START_US, case, order, touchpoint
 from tests.flow.journey_room import PARTITIONS, Journey, running, settings_of
 from tests.flow.journeys_topic import counted, fresh_like, published
 from tests.parts.postgres import Postgres
@@ -87,13 +91,39 @@ def meanwhile() -> list[Accepted]:
     ]
 
 
+def decisions() -> list[Command]:
+    """Two customers are one, and were not after all; a handle that never was theirs; an anonymous visitor is somebody."""
+    pairs: list[tuple[Action, str, str]] = [
+        ("link", "customer_id:d", "customer_id:e"),
+        ("link", "customer_id:e", "customer_id:f"),
+        ("unlink", "customer_id:c", "device_id:x"),
+        ("unlink", "customer_id:e", "customer_id:f"),
+        ("link", "anonymous_id:later", "customer_id:e"),
+    ]
+    return [
+        Command(id=str(n), action=action, identities=[one, other], by="ann", at=format_time(START_US + n * HOUR_US))
+        for n, (action, one, other) in enumerate(pairs)
+    ]
+
+
+def decide(room: Journey, *commands: Command) -> None:
+    """Publish commands; every later question waits until they are applied."""
+    with closing(room.bus.publisher()) as publisher:
+        records = [Outgoing(COMMANDS, one.identities[0].encode(), msgspec.json.encode(one)) for one in commands]
+        positions = publisher.publish(records).result(10)
+    token = tokens.encode((COMMANDS, *position) for position in positions)
+    room.token = ",".join(filter(None, (room.token, token)))
+
+
 def known(room: Journey) -> list[Any]:
     """What everybody looks like, but for versions."""
     people = [room.ask(f"/v1/persons/{name}", {}).json() for name in NAMES]
     return [{key: value for key, value in person.items() if key != "version"} for person in people]
 
 
-def check_equals_a_fresh_one(folder: Path, database: Database, settings: Settings, sent: list[Accepted], token: str = "") -> None:
+def check_equals_a_fresh_one(
+    folder: Path, database: Database, settings: Settings, sent: list[Accepted], decided: Sequence[Command] = (), token: str = ""
+) -> None:
     with running(settings, database) as room:
         room.token = token
         after = known(room)
@@ -101,6 +131,8 @@ def check_equals_a_fresh_one(folder: Path, database: Database, settings: Setting
     (folder / "fresh").mkdir()
     with fresh_like(database, folder / "fresh", settings) as room:
         room.post(*sent)
+        if decided:
+            decide(room, *decided)
         assert known(room) == after
     assert counted(published(folder)) == counted(published(folder / "fresh"))
 
@@ -108,23 +140,26 @@ def check_equals_a_fresh_one(folder: Path, database: Database, settings: Setting
 def test_what_comes_meanwhile_is_in_it_and_questions_are_answered_throughout(
     tmp_path: Path, database: Database, changed: Settings, small_batches: None
 ) -> None:
-    coming = iter(meanwhile())
+    coming, deciding = iter(meanwhile()), iter(decisions()[2:])
     seen = []
     with running(settings_of(tmp_path), database) as room:
         room.post(*some_lives())
+        decide(room, *decisions()[:2])
         before = room.person("customer_id:c")["touchpoints"]
 
         def step(done: int, total: int | None, doing: str) -> None:
             if one := next(coming, None):
                 room.post(one)
+            if decision := next(deciding, None):
+                decide(room, decision)
             seen.append((doing, room.person("customer_id:c")["touchpoints"]))
 
         with closing(EmbeddedBus(tmp_path / "bus.db")) as bus:
             rebuild(changed, database, bus, step)
-        assert next(coming, None) is None
+        assert (next(coming, None), next(deciding, None)) == (None, None)
         assert {doing for doing, _ in seen} == {STITCHING, CATCHING_UP, SWITCHING}
-        assert all(count >= before for _, count in seen)
-    check_equals_a_fresh_one(tmp_path, database, changed, [*some_lives(), *meanwhile()])
+        assert seen[0][1] == before
+    check_equals_a_fresh_one(tmp_path, database, changed, [*some_lives(), *meanwhile()], decisions())
 
 
 def test_a_process_of_the_same_settings_goes_on_and_nothing_is_published_again(
@@ -225,19 +260,35 @@ def test_whatever_is_killed_goes_on_where_it_was(
     coming, told = meanwhile(), []
     with running(settings_of(tmp_path), database) as room:
         room.post(*some_lives())
+        decide(room, *decisions()[:2])
         before = known(room)
         assert killed_at(tmp_path, database, 3)[-1] == f"4 {STITCHING}"
         assert known(room) == before
         room.post(*coming[:4])
+        decide(room, *decisions()[2:])
         before = known(room)
-        assert killed_at(tmp_path, database, 5)[0] == f"4 {STITCHING}"
+        left_at(tmp_path, database, changed, 2)
+        assert killed_at(tmp_path, database, 5)[0] == f"6 {STITCHING}"
         assert known(room) == before
         room.post(*coming[4:])
         known(room)
         with closing(EmbeddedBus(tmp_path / "bus.db")) as bus:
             rebuild(changed, database, bus, lambda done, total, doing: told.append((done, doing)))
-    assert told[0] == (9, STITCHING)
-    check_equals_a_fresh_one(tmp_path, database, changed, [*some_lives(), *coming])
+    assert told[0] == (11, STITCHING)
+    check_equals_a_fresh_one(tmp_path, database, changed, [*some_lives(), *coming], decisions())
+
+
+def left_at(folder: Path, database: Database, settings: Settings, calls: int) -> None:
+    """Ctrl-C when it tells of its progress for the n-th time."""
+    told: list[int] = []
+
+    def step(done: int, total: int | None, doing: str) -> None:
+        told.append(done)
+        if len(told) == calls:
+            raise KeyboardInterrupt
+
+    with closing(EmbeddedBus(folder / "bus.db")) as bus, pytest.raises(KeyboardInterrupt):
+        rebuild(settings, database, bus, step)
 
 
 def test_a_rebuild_with_other_settings_begins_anew(
@@ -247,7 +298,7 @@ def test_a_rebuild_with_other_settings_begins_anew(
     with running(settings_of(tmp_path), database) as room:
         room.post(*some_lives())
         known(room)
-        killed_at(tmp_path, database, 4)
+        left_at(tmp_path, database, changed, 4)
         other = changed.model_copy(update={"journey_timeout_days": 30})
         with closing(EmbeddedBus(tmp_path / "bus.db")) as bus:
             rebuild(other, database, bus, lambda done, total, doing: told.append((done, doing)))
@@ -263,7 +314,7 @@ def test_a_rebuild_that_was_left_for_so_long_that_the_bus_has_forgotten_begins_a
     with running(settings_of(tmp_path), database) as room:
         room.post(*some_lives())
         known(room)
-        killed_at(tmp_path, database, 4)
+        left_at(tmp_path, database, changed, 4)
         room.post(*meanwhile())
         known(room)
     with closing(EmbeddedBus(tmp_path / "bus.db", clock=lambda: 2**60)) as bus:
@@ -328,4 +379,4 @@ def test_a_process_whose_settings_were_replaced_under_it_stops_writing(
         room.post(*others)
         assert "waypost rebuild journey" in setting_check(room)
         token = room.token
-    check_equals_a_fresh_one(tmp_path, database, changed, some_lives(), token)
+    check_equals_a_fresh_one(tmp_path, database, changed, some_lives(), token=token)
