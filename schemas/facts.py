@@ -264,7 +264,10 @@ class CaseFact(_Fact, tag="case", kw_only=True, frozen=True):
 
 
 class SurveyFact(_Fact, tag="survey", kw_only=True, frozen=True):
-    """A survey that was sent or answered. `stage` is its case's, else the furthest when it was answered. Scores as sent."""
+    """A survey that was sent or answered. `stage` is its case's, else the furthest when it was answered. Scores as sent.
+
+    `answered_us` is of one that was sent: when it was first answered after that (and before it was sent again).
+    """
 
     survey_id: str
     survey_kind: str
@@ -279,6 +282,7 @@ class SurveyFact(_Fact, tag="survey", kw_only=True, frozen=True):
     easy: Literal["low", "high"] | None = None
     case_id: str | None = None
     topic: str | None = None
+    answered_us: int | None = None
     first_id: str
 
     @property

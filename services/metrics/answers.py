@@ -56,17 +56,18 @@ class Answers:
     def kpi(self, question: KpiQuestion) -> list[Row]:
         """Rows by period and dimensions. Without `by` every period has a row; with it, every combination that occurs.
 
-        Raises Rejected: `unknown_dimension`, `unsupported_dimensions`, `currency_needed`, `too_many_rows`.
+        Raises Rejected: `unknown_dimension`, `unsupported_dimensions`, `currency_needed`, `scale_needed`, `too_many_rows`.
         """
         kpi = question.kpi
         cube = _cube_of(kpi, question.grain)
-        split = (*question.by, *(("currency",) if _splits_currency(question) else ()))
+        apart = tuple(name for name in kpi.per if name not in question.by and name not in question.filters)
+        split = (*question.by, *apart)
         names = _set_for(cube, split, question.filters)
         by_period = gather(self._reading, self._calendar, cube, names, question)
         found = {period: figures.projected(names, split, question.filters) for period, figures in by_period.items()}
         combinations = sorted({dims for figures in found.values() for dims in figures.totals}, key=_sortable)
         if not question.by:
-            combinations = _one_currency(combinations) if len(split) else [()]
+            combinations = _one(combinations, apart) if apart else [()]
         asked = periods(question.span, question.grain)
         if len(asked) * len(combinations) > MAX_ROWS:
             raise Rejected(
@@ -172,19 +173,17 @@ def _cube_of(kpi: Kpi, grain: Grain) -> Cube:
     return kpi.formula.since if grain == "none" and isinstance(kpi.formula, Distinct) else kpi.cube
 
 
-def _splits_currency(question: KpiQuestion) -> bool:
-    return question.kpi.per_currency and "currency" not in question.by and "currency" not in question.filters
+def _one(combinations: list[Dims], apart: tuple[str, ...]) -> list[Dims]:
+    """Amounts of several currencies, scores of several scales are never added: without `by` there may be one.
 
-
-def _one_currency(combinations: list[Dims]) -> list[Dims]:
-    """Amounts of several currencies are never added: without `by` there may be one. Orders of unknown worth are not counted."""
-    currencies = [dims for dims in combinations if dims[0] is not None]
-    if len(currencies) > 1:
-        known = ", ".join(str(dims[0]) for dims in currencies)
-        raise Rejected(
-            "currency_needed", f"there are several currencies ({known}); add by=currency, or currency=… for one", "/by"
-        )
-    return currencies or [(None,)]
+    What has none (orders of unknown worth) is not counted.
+    """
+    known = [dims for dims in combinations if None not in dims]
+    if len(known) > 1:
+        several = "; ".join(" ".join(map(str, dims)) for dims in known)
+        names = ",".join(apart)
+        raise Rejected(f"{apart[0]}_needed", f"there are several ({several}); add by={names}, or {apart[0]}=… for one", "/by")
+    return known or [(None,) * len(apart)]
 
 
 def _set_for(cube: Cube, by: Iterable[str], filters: Mapping[str, str]) -> tuple[str, ...]:

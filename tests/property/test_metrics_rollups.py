@@ -232,9 +232,11 @@ facts = st.one_of(
     st.builds(
         SurveyFact,
         survey_id=st.sampled_from("st"),
-        survey_kind=st.sampled_from(["csat", "nps"]),
-        action=st.just("answered"),
+        survey_kind=st.sampled_from(["csat", "nps", "ces"]),
+        action=st.sampled_from(["answered", "answered", "sent"]),
         at_us=instants,
+        easy=st.sampled_from([None, "low", "high"]),
+        answered_us=st.none() | instants,
         stage=stages,
         channel=channels,
         source=sources,
@@ -253,6 +255,8 @@ def _possible(fact: Fact) -> Fact:
         journeys = [msgspec.structs.replace(one, started_us=min(one.started_us, fact.at_us)) for one in fact.journeys]
         person = fact.person and msgspec.structs.replace(fact.person, started_us=min(fact.person.started_us, fact.at_us))
         return msgspec.structs.replace(fact, journeys=journeys, person=person)
+    if isinstance(fact, SurveyFact) and fact.answered_us is not None:
+        return msgspec.structs.replace(fact, answered_us=max(fact.at_us, fact.answered_us) if fact.action == "sent" else None)
     if isinstance(fact, Step | Touched | Transition | Ended):
         cohort = msgspec.structs.replace(fact.cohort, started_us=min(fact.cohort.started_us, fact.at_us))
         return msgspec.structs.replace(fact, cohort=cohort)
@@ -417,7 +421,7 @@ def test_kpis_are_what_filtering_contributions_gives(
         start_of(first, grain), start_of(last, grain) if grain in ("none", "day", "hour") else start_of(last + 400, grain)
     )
     cube = kpi.cube
-    by = ("currency",) if kpi.per_currency else cube.sets[0][:1]
+    by = kpi.per or cube.sets[0][:1]
     with store.database.snapshot() as tx:
         rows = Answers(Reading(store.database, tx, 1), CALENDAR).kpi(KpiQuestion(kpi, span, grain, by, {}, stream.as_of))
     sums: dict[tuple[object, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(cube.measures, 0))
@@ -428,13 +432,13 @@ def test_kpis_are_what_filtering_contributions_gives(
             if span.start <= day < span.end:
                 clock_hour = day * 24 + local(one.at_us).hour
                 period = clock_hour if grain == "hour" else span.start if grain == "none" else start_of(day, grain)
-                place = period_name(period, grain), one.dims[cube.dims.index(by[0])]
+                place = period_name(period, grain), tuple(one.dims[cube.dims.index(name)] for name in by)
                 sums[place][one.measure] += one.times * one.value
                 if one.measure == cube.spread:
                     spreads[place][bucket_of(one.value)] += one.times
     names = {name for (_, name), values in sums.items() if any(values.values())}
     for row in rows:
-        key = row.pop("period"), row.pop(by[0])
+        key = row.pop("period"), tuple(row.pop(name) for name in by)
         counts = {bucket: count for bucket, count in spreads[key].items() if count}
         answer = kpi.formula.answer(sums[key], grain, counts)
         expected = {name: getattr(answer, name) for name in ("value", "numerator", "denominator", "n", "low", "high", "open")}

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from schemas.calendar import Calendar, day_text, month_of_day
-from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, Transition, Unit, Visit
+from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, SurveyFact, Transition, Unit, Visit
 from schemas.times import DAY_US, MINUTE_US
 from schemas.touchpoint import STAGES, Campaign, Page, Stage
 from services.journey.domain import cases, orders, surveys
@@ -51,7 +51,7 @@ class Fold:
         self._person_id, self._rules = person_id, rules
         self._ended_month = rules.calendar.month_of(state.last_us) if state.journey is not None else None
         if reopened:
-            for carried in (*state.orders.values(), *state.cases.values(), *state.visits.values()):
+            for carried in (*state.orders.values(), *state.cases.values(), *state.visits.values(), *state.sendings.values()):
                 if carried is not None:
                     self._put(carried)
 
@@ -290,7 +290,16 @@ class Fold:
         if touchpoint.survey is not None:
             if case is None and touchpoint.survey.case_id is not None:
                 case = self.state.cases.get(f"case/{touchpoint.system}/{touchpoint.survey.case_id}")
-            self._put(surveys.survey_fact(touchpoint, case.stage if case else stage, case.topic if case else None))
+            self._survey(surveys.survey_fact(touchpoint, case.stage if case else stage, case.topic if case else None))
+
+    def _survey(self, survey: SurveyFact) -> None:
+        """A survey that is sent waits for its answer; the first one is its."""
+        sendings = self.state.sendings
+        if survey.action == "sent":
+            sendings[survey.survey_id] = survey
+        elif (sent := sendings.pop(survey.survey_id, None)) is not None:
+            self._put(replace(sent, answered_us=survey.at_us))
+        self._put(survey)
 
     def _order(self, touchpoint: Derived) -> None:
         state, key = self.state, order_key_of(touchpoint)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from schemas.facts import CaseFact, Day, OrderFact, Visit
+from schemas.facts import CaseFact, Day, OrderFact, SurveyFact, Visit
 from services.journey.domain.stages import Progress
 
 
@@ -34,7 +34,8 @@ class State(Struct, array_like=True):
     `first_id` (SOURCE/ID) is the touchpoint that started the journey, `last_us` when the customer was last heard of in it,
     `current` the own stage of its newest touchpoint that has one. `waiting` are touchpoints of others that no journey has taken yet.
     `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and `campaign` are those
-    of the newest visit. `day` is the day that is not over yet, `transitions` counts those of this month.
+    of the newest visit. `sendings` are the surveys that were sent and not answered yet. `day` is the day that is not over yet,
+    `transitions` counts those of this month.
     """
 
     person: Progress | None = None
@@ -52,6 +53,7 @@ class State(Struct, array_like=True):
     campaign: str | None = None
     orders: dict[str, OrderFact | None] = {}
     cases: dict[str, CaseFact | None] = {}
+    sendings: dict[str, SurveyFact] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()

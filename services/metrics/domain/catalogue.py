@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Distinct, Kpi, NetScore, Share, Total
+from services.metrics.domain.kpis import Distinct, Kpi, Total
 from services.metrics.domain.service_kpis import SERVICE_KPIS
+from services.metrics.domain.survey_kpis import SURVEY_KPIS
 
 KPIS: tuple[Kpi, ...] = (
     Kpi(
@@ -58,26 +59,9 @@ KPIS: tuple[Kpi, ...] = (
         Total("gross_micros", per=1_000_000, n="orders"),
         "The worth of orders when they are placed; an amended amount counts with its difference when it is amended, and a cancelled "
         "order takes its worth back when it is cancelled. Refunds and returns are not subtracted. Given per currency.",
-        per_currency=True,
+        per=("currency",),
     ),
-    Kpi(
-        "csat",
-        "Customer satisfaction",
-        "percent",
-        BY_NAME["csat"],
-        Share("satisfied", "answered"),
-        "Satisfied among all answered satisfaction surveys. Satisfied is a score at least three quarters of the way up its scale: "
-        "4 and 5 of 1 to 5.",
-    ),
-    Kpi(
-        "nps",
-        "Net promoter score",
-        "points",
-        BY_NAME["nps"],
-        NetScore("promoters", "detractors", "answered"),
-        "Share of answers 9 and 10 less share of answers 0 to 6, in points; scales 0 to 10 and 1 to 10 only.",
-        source="Reichheld: The One Number You Need to Grow. Harvard Business Review, December 2003",
-    ),
+    *SURVEY_KPIS,
     *SERVICE_KPIS,
 )
 

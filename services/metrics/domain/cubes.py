@@ -84,6 +84,8 @@ _CASE = ("stage", "channel", "topic", "product", "feature", "source")
 _CASE_SETS = (("stage", "channel"), ("topic",), ("product", "feature"), ("source",))
 _REASON = ("reason", "topic", "product", "feature")
 _REASON_SETS = (("reason", "topic"), ("reason", "product", "feature"))
+_SURVEY = ("stage", "channel", "topic", "source")
+_SURVEY_SETS = (("stage", "channel"), ("topic",), ("source",))
 _LEG = ("channel", "topic", "queue", "team", "agent")
 _LEG_SETS = (("channel", "queue"), ("topic",), ("team", "agent"))
 
@@ -105,6 +107,10 @@ def _times(
 def _dated(name: str, *measures: str) -> Cube:
     """What cases come to, by the day to which it belongs."""
     return Cube(name, _CASE, _CASE_SETS, measures, ("case",), cohort="dated", signed=True)
+
+
+def _with(*names: str) -> tuple[tuple[str, ...], ...]:
+    return tuple((*names, *of) for of in _SURVEY_SETS)
 
 
 CUBES: tuple[Cube, ...] = (
@@ -172,19 +178,18 @@ CUBES: tuple[Cube, ...] = (
     Cube("queued_legs", _LEG, _LEG_SETS, ("over", "abandoned"), ("case",)),
     _times("speed_of_answer", _LEG, _LEG_SETS, "answered"),
     _times("handling", _LEG, _LEG_SETS, "ended"),
+    Cube("csat", _SURVEY, _SURVEY_SETS, ("answered", "satisfied"), ("survey",)),
+    Cube("nps", _SURVEY, _SURVEY_SETS, ("answered", "promoters", "detractors"), ("survey",)),
+    Cube("ces", _SURVEY, _SURVEY_SETS, ("answered", "easy"), ("survey",)),
+    Cube("csat_scores", ("scale", *_SURVEY), _with("scale"), ("answered", "score", "squares"), ("survey",)),
+    Cube("ces_scores", ("scale", "easy", *_SURVEY), _with("scale", "easy"), ("answered", "score", "squares"), ("survey",)),
     Cube(
-        "csat",
-        dims=("stage", "channel", "topic", "source"),
-        sets=(("stage", "channel"), ("topic",), ("source",)),
-        measures=("answered", "satisfied"),
-        kinds=("survey",),
-    ),
-    Cube(
-        "nps",
-        dims=("stage", "channel", "topic", "source"),
-        sets=(("stage", "channel"), ("topic",), ("source",)),
-        measures=("answered", "promoters", "detractors"),
-        kinds=("survey",),
+        "sendings",
+        ("survey_kind", *_SURVEY),
+        _with("survey_kind"),
+        ("sent", "answered"),
+        ("survey",),
+        cohort="dated",
     ),
     _stages("stages.new"),
     _stages("stages.returning"),

@@ -6,7 +6,7 @@ The API, the catalogue page and the documents are made from these; `catalogue.py
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from services.metrics.domain import statistics
@@ -16,7 +16,7 @@ from services.metrics.domain.periods import Grain
 from services.metrics.domain.rollups import Counts
 from services.metrics.domain.statistics import net_score, wilson
 
-KpiUnit = Literal["count", "percent", "points", "currency", "seconds", "ratio"]
+KpiUnit = Literal["count", "percent", "points", "currency", "seconds", "ratio", "score"]
 """currency: units of the row's `currency`."""
 
 Measures = Mapping[str, int]
@@ -131,6 +131,24 @@ class Duration:
 
 
 @dataclass(frozen=True)
+class MeanScore:
+    """The mean of scores on one scale, kept in thousandths, with the interval of a mean from the sum of squares."""
+
+    total: str
+    squares: str
+    n: str
+
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
+        total, n = measures[self.total], measures[self.n]
+        interval = statistics.mean_of_sums(total, measures[self.squares], n)
+        low, high = (interval[0] / 1000, interval[1] / 1000) if interval else (None, None)
+        return Answer(total / n / 1000 if n else None, total, n, n, low, high)
+
+    def text(self) -> str:
+        return f"{self.total} / {self.n} / 1,000"
+
+
+@dataclass(frozen=True)
 class Average:
     """The mean of a measure over another, such as transfers a case; no interval."""
 
@@ -164,7 +182,7 @@ class Distinct:
 
 @dataclass(frozen=True)
 class Kpi:
-    """`per_currency`: a sum of money, given per currency and never added across currencies."""
+    """`per` are dimensions across which nothing is ever added: every answer is given for each of their values."""
 
     id: str
     title: str
@@ -174,7 +192,7 @@ class Kpi:
     definition: str
     source: str = ""
     grains: tuple[Grain, ...] = ("day", "week", "month", "quarter", "year", "none")
-    per_currency: bool = field(default=False)
+    per: tuple[str, ...] = ()
 
     @property
     def dimension_sets(self) -> tuple[tuple[str, ...], ...]:

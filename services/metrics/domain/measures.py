@@ -29,7 +29,7 @@ from schemas.touchpoint import STAGES
 from services.metrics.domain import service
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
-from services.metrics.domain.surveys import csat_answer, nps_answer
+from services.metrics.domain.surveys import ces_answer, csat_answer, nps_answer, scored
 
 VERSION = 2
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
@@ -51,6 +51,8 @@ def effect_times(fact: Fact) -> list[int]:
         times.update(at for at in (fact.cancelled_us, fact.returned_us) if at is not None)
     elif isinstance(fact, CaseFact):
         times = service.effect_times(fact)
+    elif isinstance(fact, SurveyFact) and fact.answered_us is not None:
+        times.add(fact.answered_us)
     return sorted(times)
 
 
@@ -169,9 +171,22 @@ def _case(fact: CaseFact, identified: bool, calendar: Calendar) -> Iterator[Cont
 
 def _survey(fact: SurveyFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
     dims = (fact.stage, fact.channel, fact.topic, fact.source)
-    for cube, measures in (("csat", csat_answer(fact)), ("nps", nps_answer(fact))):
+    for cube, measures in (("csat", csat_answer(fact)), ("nps", nps_answer(fact)), ("ces", ces_answer(fact))):
         for measure in measures:
             yield Contribution(cube, measure, fact.at_us, None, dims, 1)
+    for cube, answer, on in (
+        ("csat_scores", scored(fact, "csat"), ()),
+        ("ces_scores", scored(fact, "ces"), (fact.easy or "unknown",)),
+    ):
+        if answer is not None:
+            scale, score = answer
+            for measure, value in (("answered", 1), ("score", score), ("squares", score * score)):
+                yield Contribution(cube, measure, fact.at_us, None, (scale, *on, *dims), value)
+    if fact.action == "sent":
+        sent = calendar.day_of(fact.at_us)
+        yield Contribution("sendings", "sent", fact.at_us, sent, (fact.survey_kind, *dims), 1)
+        if fact.answered_us is not None:
+            yield Contribution("sendings", "answered", fact.answered_us, sent, (fact.survey_kind, *dims), 1)
 
 
 def _first(cohort: Cohort) -> Dims:

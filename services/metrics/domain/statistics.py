@@ -38,3 +38,12 @@ def mean(counts: Mapping[int, int], centre: float) -> tuple[float, float] | None
     squares = sum(count * (middle_of(bucket) - centre) ** 2 for bucket, count in counts.items())
     half = Z * sqrt(squares / (n - 1) / n)
     return max(0.0, centre - half), centre + half
+
+
+def mean_of_sums(total: int, squares: int, n: int) -> tuple[float, float] | None:
+    """The interval of the mean of n whole numbers with this sum and this sum of squares. None with fewer than two."""
+    if n < 2:
+        return None
+    centre = total / n
+    half = Z * sqrt(max(0, n * squares - total * total) / (n * (n - 1)) / n)
+    return centre - half, centre + half

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from schemas.facts import SurveyFact
 
-_USUAL_SCALES: dict[str, tuple[float, float]] = {"csat": (1, 5), "nps": (0, 10)}
+_USUAL_SCALES: dict[str, tuple[float, float]] = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7)}
 
 
 def csat_answer(fact: SurveyFact) -> tuple[str, ...]:
@@ -30,6 +30,29 @@ def nps_answer(fact: SurveyFact) -> tuple[str, ...]:
     if answer[0] >= 9:
         return ("answered", "promoters")
     return ("answered", "detractors") if answer[0] <= 6 else ("answered",)
+
+
+def ces_answer(fact: SurveyFact) -> tuple[str, ...]:
+    """The ces measures of a survey: none unless it is an answer with a score on its scale, and says which end is easy."""
+    answer = _score(fact, "ces")
+    if answer is None or fact.easy is None:
+        return ()
+    score, low, high = answer
+    effort = score - low if fact.easy == "low" else high - score
+    return ("answered", "easy") if 3 * effort <= high - low else ("answered",)
+
+
+def scored(fact: SurveyFact, kind: str) -> tuple[str, int] | None:
+    """The scale, as 1–5, and the score in thousandths, of an answer to a survey of this kind; None for anything else."""
+    answer = _score(fact, kind)
+    if answer is None:
+        return None
+    score, low, high = answer
+    return f"{_number(low)}–{_number(high)}", round(score * 1000)
+
+
+def _number(value: Fraction) -> str:
+    return str(value.numerator) if value.denominator == 1 else str(float(value))
 
 
 def _score(fact: SurveyFact, kind: str) -> tuple[Fraction, Fraction, Fraction] | None:
