@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
@@ -89,6 +89,22 @@ def test_both_journeys_and_both_metrics_share_the_partitions(several: Sent) -> N
         assert not frozenset.intersection(*shares)
 
 
+def test_a_link_told_to_one_process_is_taken_back_through_the_other_and_leaves_nothing(several: Sent, year: Year) -> None:
+    pair = sorted({happening.root for happening in year.happenings if happening.root.startswith("customer_id:")})[:2]
+    before, counted = _about(pair, several.at.journeys[0], several.token), _stages(several.at.metrics, several.token)
+    linked = _tell(several.at.journeys[0], "link", pair)
+    for journey in several.at.journeys:
+        joined = _about(pair, journey, f"{several.token},{linked['token']}")
+        assert joined[pair[0]] == joined[pair[1]]
+        assert joined[pair[0]]["touchpoints"] == sum(before[root]["touchpoints"] for root in pair)
+    assert _stages(several.at.metrics, linked["token"]) != counted
+    parted = _tell(several.at.journeys[1], "unlink", pair)
+    assert (parted["parted"], parted["path"]) == (True, None)
+    for journey in several.at.journeys:
+        assert _about(pair, journey, parted["token"]) == before
+    assert _stages(several.at.metrics, parted["token"]) == counted
+
+
 def test_every_check_of_every_process_finds_nothing(several: Sent) -> None:
     for room, processes in (("journey", several.at.journeys), ("metrics", several.at.metrics)):
         for process in processes:
@@ -124,6 +140,20 @@ def _about(people: list[str], journey: Process, token: str) -> dict[str, Any]:
     """What is told of each person, and all journeys."""
     with closing(journey.service()) as service:
         return {root: _common(service.get(f"/v1/persons/{quote(root)}", None, token)) for root in people}
+
+
+def _tell(journey: Process, action: str, pair: list[str]) -> dict[str, Any]:
+    with closing(journey.service()) as service:
+        told: dict[str, Any] = service.post(f"/v1/identities/{action}", {"identities": pair, "reason": "a test", "by": "tests"})
+    return told
+
+
+def _stages(metrics: Sequence[Process], token: str) -> Any:
+    """How many people came how far, by each process alike."""
+    query = {**YEAR, "as_of": AS_OF, "journeys": "all", "unit": "person"}
+    found = [_common(ask(process, "/v1/stages", query, token)) for process in metrics]
+    assert found[0] == found[1]
+    return found[0]
 
 
 def _figures(metrics: Process, token: str) -> dict[str, Any]:
