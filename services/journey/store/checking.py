@@ -51,7 +51,7 @@ class Checking:
         self._limit = settings.shared_handle_customers
         self._recount = Recount(database, tx, self._limit)
         self._reclock = Reclock(database, tx, derive)
-        self._namespace = UUID(database.execute(tx, "SELECT namespace FROM installation")[0][0])
+        self._namespace: str = database.execute(tx, "SELECT namespace FROM installation")[0][0]
         self._result = Checked()
 
     def check(self, sample: int | None, bus: Bus | None = None) -> Checked:
@@ -125,7 +125,7 @@ class Checking:
         self._owners(person)
         self._clocks(person.person_id)
         root = self._db.execute(self._tx, "SELECT name FROM identity WHERE id = :root", {"root": person.root})[0][0]
-        self._compare(person, "person_id", person.person_id, str(uuid5(self._namespace, root)))
+        self._compare(person, "person_id", person.person_id, str(uuid5(UUID(self._namespace), root)))
         self._compare(person, "touchpoints", person.touchpoints, len(own))
         is_bot = len(own) > self._bot_touchpoints
         self._compare(person, "suspected_bot", person.suspected_bot, is_bot)
@@ -138,13 +138,14 @@ class Checking:
         """Every touchpoint that this person owns is the person's, under its own identities."""
         rows = self._db.execute(
             self._tx,
-            "SELECT p.source, p.id, p.set_id, p.time_us, p.body, p.has_copies, p.original_us, a.id, a.name, p.received_us, p.case_rank "
+            "SELECT p.source, p.id, p.set_id, p.time_us, p.body, p.has_copies, p.original_us, p.without_device, "
+            "a.id, a.name, p.received_us, p.case_rank "
             "FROM touchpoint p LEFT JOIN identity a ON a.id = p.anchor_id WHERE p.owner_id = :root",
             {"root": person.root},
         )
         self._recount.learn({row[2] for row in rows})
         copies = Counter((row[0], row[1]) for row in rows)
-        for source, id, set_id, time_us, body, has_copies, original_us, anchor_id, *place in rows:
+        for source, id, set_id, time_us, body, has_copies, original_us, without_device, anchor_id, *place in rows:
             derived = self._derive(bytes(body))
             what = f"touchpoint {source}/{id}"
             self._compare(person, f"{what}: owner", person.root, self._recount.owner(set_id, time_us))
@@ -155,6 +156,7 @@ class Checking:
             self._compare(person, f"{what}: source and id", (source, id), (derived.source, derived.id))
             right = [derived.anchor, derived.received_us, derived.case_rank]
             self._compare(person, f"{what}: anchor, receipt and rank", place, right)
+            self._compare(person, f"{what}: without a device", bool(without_device), derived.device is None)
             self._compare(person, f"{what}: has copies", bool(has_copies), bool(has_copies) or copies[source, id] > 1)
             self._mentions(person, (source, id, anchor_id), derived)
 

@@ -103,7 +103,7 @@ class CheckingRows:
         for page in pages(self._db, self._tx, IDENTITY, ("customers", "customer_id", "stands_for", "is_parted")):
             counted = self._names.counted(self._tx, {row[0] for row in page})
             for id, customers, customer, stands_for, is_parted in page:
-                n, least = counted.get(id, (0, None))
+                n, least = counted.get(id, (0, None)) if id not in self._stands_for else (0, None)
                 found = (min(customers, self._limit + 1), customer)
                 right = (min(n, self._limit + 1), least if n == 1 else None)
                 self._result.compare("", f"customers of identity {id}", found, right)

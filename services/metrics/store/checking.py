@@ -62,6 +62,8 @@ def steps(database: Database, tx: Connection, calendar: Calendar, bus: Bus | Non
     live = generations.live(database, tx)
     yield result
     if live is None:
+        listed = database.execute(tx, "SELECT count(*) FROM generation")[0][0]
+        result.compare("", "live generations", 0, 1 if listed else 0)
         return
     prints = [0] * FINGERPRINTS
     for page in paging.rows(database, tx, "rollup", VALUES, live.number):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 from sqlalchemy import Connection
@@ -41,6 +41,7 @@ def topic_steps(database: Database, tx: Connection, bus: Bus, result: Checked) -
         for _ in newest.gather(begins, ends, {partition: one.next_offset for partition, one in stored.items()}):
             yield result
         marks = watermarks.rows(database, tx)
+        _too_low(bus, result, {partition: one.next_offset for partition, one in stored.items()}, marks)
         for page in newest.pages():
             _months(database, tx, result, [record for record in page if record.key != WATERMARK_KEY])
             for mark in page:
@@ -50,6 +51,14 @@ def topic_steps(database: Database, tx: Connection, bus: Bus, result: Checked) -
         for partition in sorted(marks):
             result.compare("", f"watermark of partition {partition}", "stored", "none on the topic")
         yield from _unknown(database, tx, newest, result)
+
+
+def _too_low(bus: Bus, result: Checked, positions: Mapping[int, int], marks: Mapping[int, tuple[str, int]]) -> None:
+    """What comes next is not what was taken already."""
+    for partition, offset in positions.items():
+        for record in bus.read(JOURNEYS, partition, offset):
+            if record.key == WATERMARK_KEY and watermarks.row_of(record) == marks.get(partition):
+                result.compare("", f"position {partition}", offset, f"above {record.offset}")
 
 
 def _watermark(result: Checked, one: Newest, found: tuple[str, int] | None) -> None:

@@ -1,0 +1,301 @@
+"""One stored value of each kind is made wrong by hand, in every column of every table and on the topic: the check finds it.
+
+A column that is not found has to be named in `NOT_FOUND`, with the reason; who adds one decides which.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Column, LargeBinary, MetaData, Table
+
+from schemas import tokens, topics, vocabulary
+from schemas.calendar import Calendar
+from schemas.facts import WATERMARK_KEY
+from services.journey.consumer import derivation
+from services.journey.main import fold_rules, writer_of
+from services.journey.store import tables as journey_tables
+from services.journey.store.checking import Checking
+from services.journey.store.write import prepare
+from services.metrics.main import build as build_metrics
+from services.metrics.store import checking as metrics_checking
+from services.metrics.store import tables as metrics_tables
+from services.shared.bus import Bus, Outgoing
+from services.shared.bus.embedded import EmbeddedBus
+from services.shared.checked import Checked, finished
+from services.shared.config import Settings
+from services.shared.db import Database, sqlite_url
+from services.shared.errors import Unavailable
+from tests.builders import DAY_US, HOUR_US, body, case, incoming, link, order, survey, touchpoint, unlink
+from tests.flow.journey_room import PARTITIONS, running, settings_of
+from tests.parts.postgres import Postgres
+
+ROOMS: Mapping[str, MetaData] = {"journey": journey_tables.METADATA, "metrics": metrics_tables.METADATA}
+
+NOT_FOUND: Mapping[str, str] = {
+    "journey.installation.journeys_id": "what the relay remembers of the topic; made wrong, everything is published again",
+    "journey.installation.journeys_begin": "as journeys_id",
+    "journey.installation.made_by": "not a value that is counted from others: a process with other settings refuses to write",
+    "journey.erasure.*": "a record of what was done, of which nothing else is kept on purpose",
+    "journey.done.*": "what other rooms said they did",
+    "journey.gone_month.*": "kept only until the topic has the null",
+    "metrics.generation.hash": "a process whose settings give another hash neither writes, answers nor checks, and says so",
+    "metrics.filling.*": "there only while a rebuild runs; what comes out of it is checked once it is live",
+    "metrics.fact_change.*": "there only while a rebuild runs; what comes out of it is checked once it is live",
+}
+"""ROOM.TABLE.COLUMN, or `*` for a whole table: why the check can't find it."""
+
+WHERE: Mapping[str, str] = {
+    "journey.touchpoint.has_copies": "has_copies",
+    "journey.journey": "NOT gone",
+    "journey.identity.stands_for": "stands_for IS NOT NULL",
+    "journey.identity.customer_id": "customer_id IS NOT NULL",
+    "journey.identity_set.customer_id": "customer_id IS NOT NULL",
+    "journey.identity_set.standing": "standing IS NOT NULL",
+    "journey.identity_set.parted": "parted IS NOT NULL",
+    "journey.person": "touchpoints > 1",
+    "metrics.histogram": "true",
+}
+"""Which row is made wrong, where any would not do."""
+
+LOWER = frozenset({"journey.installation.version", "journey.installation.epoch", "metrics.position.next_offset"})
+"""Numbers that are wrong when they are too low: what was given out, or taken, already."""
+
+
+class World:
+    """Both rooms' databases after a few lives, with nothing running."""
+
+    def __init__(self, settings: Settings, databases: Mapping[str, Database], bus: Bus) -> None:
+        self.settings, self.databases, self.bus = settings, databases, bus
+
+    def check(self, room: str) -> Checked:
+        with self.databases[room].snapshot() as tx:
+            if room == "metrics":
+                calendar = Calendar(self.settings.time_zone)
+                return finished(metrics_checking.steps(self.databases[room], tx, calendar, self.bus))
+            rules, read = fold_rules(self.settings), derivation(vocabulary.load(None))
+            return Checking(self.settings, self.databases[room], tx, rules, read).check(None, self.bus)
+
+
+LIVES = [
+    touchpoint("t1", 0, "anonymous_id:a1", stage="awareness"),
+    touchpoint("t2", HOUR_US, "anonymous_id:a1", sent_us=HOUR_US, received_us=3 * HOUR_US),
+    touchpoint("t3", DAY_US, "customer_id:c-42", "anonymous_id:a1", "email:a@b.c", stage="purchase"),
+    touchpoint("t3", DAY_US, "email:a@b.c", received_us=2 * DAY_US),
+    touchpoint("t4", DAY_US + HOUR_US, "customer_id:c-42", order=order("o-1", amount="19.99")),
+    touchpoint("t4b", DAY_US + 2 * HOUR_US, "customer_id:c-42", order=order("o-1", "cancelled")),
+    touchpoint("t5", 2 * DAY_US, "customer_id:c-42", case=case("9", "opened", topic="returns"), source="desk", system="zendesk"),
+    touchpoint("t6", 3 * DAY_US, case=case("9", "resolved"), actor="business", source="desk", system="zendesk"),
+    touchpoint("t7", 4 * DAY_US, "email:a@b.c", survey=survey("9", 7), source="desk", system="zendesk"),
+    touchpoint("t8", 110 * DAY_US, "customer_id:c-42", channel="app"),
+    touchpoint("u1", DAY_US, "customer_id:d", "device_id:x", referral={"code": "x", "referred_by": "customer_id:c-42"}),
+    touchpoint("u2", 2 * DAY_US, "customer_id:e", "device_id:x"),
+    touchpoint("u3", 3 * DAY_US, "device_id:x", "email:z@b.c"),
+    touchpoint("v1", 5 * DAY_US, "customer_id:v"),
+    touchpoint("q1", 5 * DAY_US, "anonymous_id:q1"),
+]
+COMMANDS = [
+    link("customer_id:v", "email:z@b.c", DAY_US),
+    link("anonymous_id:q1", "email:q@b.c"),
+    unlink("customer_id:d", "device_id:x"),
+]
+
+
+@contextmanager
+def worlds(folder: Path, urls: Mapping[str, str]) -> Iterator[World]:
+    settings = settings_of(folder)
+    with ExitStack() as stack:
+        databases = {room: stack.enter_context(closing(Database(url, room))) for room, url in urls.items()}
+        with running(settings, databases["journey"]) as room:
+            registry = CollectorRegistry()
+            metrics = build_metrics(settings, databases["metrics"], room.bus, registry)
+            metrics.start()
+            for batch in (LIVES[:2], LIVES[2:]):
+                room.post(*batch)
+                room.get(
+                    "/v1/persons/customer_id:v" if batch is not LIVES[:2] and len(batch) > 2 else "/v1/persons/anonymous_id:a1"
+                )
+            token = _decide(room.bus)
+            room.token = f"{room.token},{token}"
+            room.get("/v1/persons/customer_id:v")
+            metrics.desk.wait_for(room.token, 20)
+            metrics.stop()
+        bus = stack.enter_context(closing(EmbeddedBus(folder / "bus.db")))
+        _leave_unpublished(settings, databases["journey"])
+        yield World(settings, databases, bus)
+
+
+def _decide(bus: Bus) -> str:
+    publisher = bus.publisher()
+    records = [Outgoing(topics.COMMANDS, min(one.identities).encode(), msgspec.json.encode(one)) for one in COMMANDS]
+    positions = publisher.publish(records).result(10)
+    publisher.close()
+    return tokens.encode((topics.COMMANDS, *position) for position in positions)
+
+
+def _leave_unpublished(settings: Settings, database: Database) -> None:
+    """A batch that no relay has seen yet."""
+    rules, read = fold_rules(settings), derivation(vocabulary.load(None))
+    writer = writer_of(settings, database, prepare(database), rules, read)
+    with database.transaction() as tx:
+        writer.take(tx, [incoming(body(touchpoint("w1", 6 * DAY_US, "customer_id:w")))])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    with worlds(folder, {room: sqlite_url(folder / f"{room}.db") for room in ROOMS}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def postgres_world(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    url = postgres.new_database()
+    with worlds(tmp_path_factory.mktemp("world"), dict.fromkeys(ROOMS, url)) as made:
+        yield made
+
+
+def every_column() -> list[str]:
+    return [
+        f"{room}.{table.name}.{column.name}"
+        for room, metadata in ROOMS.items()
+        for table in metadata.sorted_tables
+        for column in table.columns
+    ]
+
+
+def test_an_untouched_world_has_nothing_to_find(world: World) -> None:
+    for room in ROOMS:
+        found = world.check(room)
+        assert (found.mismatches, found.examples) == (0, [])
+        assert found.checked > 0
+
+
+@pytest.mark.parametrize("place", every_column())
+def test_a_wrong_value_is_found(world: World, place: str) -> None:
+    _make_wrong_and_check(world, place)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["journey.touchpoint.owner_id", "journey.person.state", "journey.month.facts", "metrics.rollup.v0", "metrics.fact.body"],
+)
+def test_a_wrong_value_is_found_on_postgresql(postgres_world: World, place: str) -> None:
+    assert postgres_world.check(place.split(".")[0]).mismatches == 0
+    _make_wrong_and_check(postgres_world, place)
+
+
+def _make_wrong_and_check(world: World, place: str) -> None:
+    room, name, column_name = place.split(".")
+    reason = NOT_FOUND.get(place) or NOT_FOUND.get(f"{room}.{name}.*")
+    table = ROOMS[room].tables[name]
+    if reason is not None and not _rows(world, room, table, ""):
+        return
+    where = WHERE.get(place) or WHERE.get(f"{room}.{name}") or "true"
+    rows = _rows(world, room, table, where)
+    assert rows, f"the lives above leave no row in {name} where {where}"
+    original = rows[-1]
+    wrong = {**original, column_name: _wrong(table.c[column_name], original[column_name], place)}
+    with _replaced(world, room, table, original, wrong):
+        found = _found(world, room)
+    assert found == (reason is None), reason or f"{place}: {original[column_name]!r} became {wrong[column_name]!r}"
+    assert not _found(world, room), "it was put back"
+
+
+def _found(world: World, room: str) -> bool:
+    try:
+        return world.check(room).mismatches > 0
+    except Unavailable:
+        return True
+
+
+def _wrong(column: Column[Any], value: Any, place: str) -> object:
+    if isinstance(column.type, LargeBinary):
+        return b"\xff\x00 made wrong"
+    if isinstance(value, bool) or str(column.type) == "BOOLEAN":
+        return not value
+    if isinstance(value, int) or (value is None and "INT" in str(column.type)):
+        return (value or 0) - 1 if place in LOWER else (value or 0) + 1_003
+    return f"{value or ''}x"
+
+
+def _rows(world: World, room: str, table: Table, where: str) -> list[dict[str, Any]]:
+    database = world.databases[room]
+    key = ", ".join(column.name for column in table.primary_key)
+    with database.snapshot() as tx:
+        rows = database.execute(tx, f"SELECT * FROM {table.name} WHERE {where or 'true'} ORDER BY {key}")
+    return [dict(row._mapping) for row in rows]
+
+
+@contextmanager
+def _replaced(world: World, room: str, table: Table, original: dict[str, Any], wrong: dict[str, Any]) -> Iterator[None]:
+    _exchange(world.databases[room], table, original, wrong)
+    try:
+        yield
+    finally:
+        _exchange(world.databases[room], table, wrong, original)
+
+
+def _exchange(database: Database, table: Table, old: dict[str, Any], new: dict[str, Any]) -> None:
+    with database.transaction() as tx:
+        same = [column == old[column.name] for column in table.primary_key]
+        assert tx.execute(table.update().where(*same).values(**new)).rowcount == 1
+
+
+# -- the topic --------------------------------------------------------------------------------------------------------------
+
+
+def _record(value: bytes, kind: str) -> bytes | None:
+    """A published month, made wrong."""
+    month = msgspec.json.decode(value)
+    if kind == "a wrong fact":
+        month["facts"][0]["at_us"] += 1
+    elif kind == "an old version":
+        month["version"] -= 1
+        month["facts"] = month["facts"][:1]
+    elif kind == "gone":
+        month = {"person_id": month["person_id"], "month": month["month"], "version": month["version"], "gone": True}
+    elif kind == "a fact too few":
+        month["facts"] = month["facts"][1:]
+    elif kind == "somebody else's":
+        month["identified"] = False
+    return msgspec.json.encode(month)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("kind", ["a wrong fact", "an old version", "gone", "a fact too few", "somebody else's", "a missing key"])
+def test_a_wrong_record_of_the_topic_is_found(world: World, room: str, kind: str) -> None:
+    with closing(sqlite3.connect(world.settings.data / "bus.db", isolation_level=None)) as file:
+        rows = file.execute("SELECT place, timestamp_ms, key, value FROM records WHERE compacted = 1 AND value IS NOT NULL")
+        months = [row for row in rows.fetchall() if row[2] != WATERMARK_KEY and b'"gone"' not in row[3]]
+        newest = {row[2]: row for row in sorted(months)}
+        key, (place, at_ms, _, value) = max(newest.items(), key=lambda item: len(item[1][3]))
+        earlier = [row for row in months if row[2] == key and row[0] != place]
+        for row in earlier if kind == "a missing key" else []:
+            file.execute("DELETE FROM records WHERE place = ?", (row[0],))
+        if kind == "a missing key":
+            file.execute("DELETE FROM records WHERE place = ?", (place,))
+        else:
+            file.execute("UPDATE records SET value = ? WHERE place = ?", (_record(value, kind), place))
+        try:
+            found = world.check(room)
+        finally:
+            put: Sequence[tuple[Any, ...]] = [(place, at_ms, key, value), *(earlier if kind == "a missing key" else [])]
+            file.executemany(
+                "INSERT OR REPLACE INTO records (place, compacted, timestamp_ms, key, value) VALUES (?, 1, ?, ?, ?)", put
+            )
+    assert found.mismatches > 0
+    person_id, _, month = key.decode().rpartition("/")
+    assert any(one["person_id"] == person_id and month in one["what"] for one in found.examples), found.examples
+    assert not _found(world, room), "it was put back"
+
+
+def test_rooms_of_the_world_hash_over_as_many_partitions(world: World) -> None:
+    assert world.bus.describe(topics.JOURNEYS).partitions == PARTITIONS
