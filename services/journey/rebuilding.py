@@ -187,6 +187,7 @@ class Rebuilding:
         """How many months are published again."""
         with closing(Database(self._live.url, self._live.schema, pool_size=1)) as live, live.transaction() as tx:
             if live.is_postgres:
+                tx.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
                 tx.exec_driver_sql("LOCK TABLE position IN EXCLUSIVE MODE")
             for steps in self._arrived(self._live_positions(tx)):
                 self._take(steps)
@@ -208,8 +209,8 @@ def _alone(live: Database) -> Iterator[None]:
     """Only one process rebuilds at a time; it is free again when that process dies. Raises Unavailable."""
     busy = "another process is rebuilding journeys"
     if live.is_postgres:
-        with closing(Database(live.url, live.schema, pool_size=1)) as own, own.transaction() as tx:
-            ((is_ours,),) = own.execute(tx, "SELECT pg_try_advisory_xact_lock(7462, hashtext(current_schema()))")
+        with closing(Database(live.url, live.schema, pool_size=1)) as own, own.idle() as session:
+            ((is_ours,),) = own.execute(session, "SELECT pg_try_advisory_lock(7462, hashtext(current_schema()))")
             if not is_ours:
                 raise Unavailable(busy)
             yield

@@ -65,6 +65,16 @@ class Database:
             yield tx
 
     @contextmanager
+    def idle(self) -> Iterator[Connection]:
+        """A connection without a transaction, each statement by itself: for what a PostgreSQL session holds, such as an advisory lock.
+
+        It is closed at the end, and what it held is free.
+        """
+        with _translated(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+            session.detach()
+            yield session
+
+    @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A read-only transaction in which every statement sees the same moment."""
         with _translated(), self.engine.connect() as plain:
