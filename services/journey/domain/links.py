@@ -41,11 +41,11 @@ def classes(identities: Collection[int], linked: Iterable[Pair]) -> list[set[int
     """These identities, and all that are linked to them, in classes."""
     class_of = {identity: {identity} for identity in identities}
     for one, other in linked:
-        mine, theirs = class_of.setdefault(one, {one}), class_of.setdefault(other, {other})
-        if mine is not theirs:
-            mine |= theirs
-            for identity in theirs:
-                class_of[identity] = mine
+        smaller, larger = sorted((class_of.setdefault(one, {one}), class_of.setdefault(other, {other})), key=len)
+        if smaller is not larger:
+            larger |= smaller
+            for identity in smaller:
+                class_of[identity] = larger
     return list({id(members): members for members in class_of.values()}.values())
 
 

@@ -12,13 +12,14 @@ from sqlalchemy import Connection
 
 from schemas.identity import is_customer
 from services.journey.domain.identity import Identity, IdentitySet, Rule, Settled, Sighting, Timed, View, root_at
-from services.journey.domain.links import Form, form
+from services.journey.domain.links import Form, Pair, form
 from services.journey.store.commands import StoredCommands
 from services.journey.store.identities import BEGINNING_US, END_US, Identities, Members
 from services.journey.store.touchpoints import Kept, Reference, Touchpoints
 from services.shared.errors import Contended
 
 MAX_DEPTH = 2
+NOTHING_PARTED: frozenset[Pair] = frozenset()
 Lockable = int | str
 """An identity by its number, or a source by its name: its own clock."""
 
@@ -54,15 +55,19 @@ class Ownership:
         """Lock the identities of a batch, given as the ranked identities of its touchpoints, and all that their ownership hangs on."""
         names = {name for identities in together for name in identities}
         fresh = self._identities.make(tx, names)
+        standing: dict[int, int] = {}
         for row in self._identities.lock(tx, names):
             self.view.identities[row.id] = row
             self.ids[row.name] = row.id
             if row.name in fresh:
                 self.fresh.add(row.id)
-        self._is_linked = any(known.stands_for is not None for known in self.view.identities.values())
-        self.hold(tx, {*also, *(known.standing for known in self.view.identities.values())} if self._is_linked else also)
+            if row.stands_for is not None:
+                standing[row.id] = row.stands_for
+        self._is_linked = bool(standing)
+        self.hold(tx, {*also, *standing.values()})
         changing = {handle for identities in together for handle in self._strangers(identities)}
-        self.widen(tx, {self.view.identities[id].standing for id in self.ids.values()} | set(also), changing.union(also))
+        frontier = {standing.get(id, id) for id in self.ids.values()} if standing else set(self.ids.values())
+        self.widen(tx, frontier.union(also), changing.union(also))
 
     def hold(self, tx: Connection, ids: Collection[int]) -> None:
         """Lock these identities and what they stand for, and read them."""
@@ -71,8 +76,7 @@ class Ownership:
             ids = {self.view.identities[id].standing for id in missing}
 
     def widen(self, tx: Connection, frontier: Collection[int], changing: Collection[int]) -> None:
-        """Lock the company of these identities that their ownership hangs on, level by level; that of `changing` ones in any case."""
-        self.hold(tx, {self.view.identities[id].standing for id in frontier})
+        """Lock the company of these held identities that their ownership hangs on, level by level; of `changing` ones in any case."""
         for depth in range(MAX_DEPTH + 1):
             handles = [handle for handle in frontier if self._is_open(handle, depth) or handle in changing]
             frontier = self._expand(
@@ -98,8 +102,11 @@ class Ownership:
     def forms(self, tx: Connection, sets: Collection[Members]) -> dict[Members, Form]:
         """What sets of identities, as they were sent and held, stand for."""
         known = self.view.identities
-        linked = {one: known[known[one].standing] for sent in sets for one in sent if known[one].stands_for is not None}
-        apart = {one for sent in sets for one in sent if known[one].is_parted}
+        named = {one for sent in sets for one in sent if known[one].stands_for is not None or known[one].is_parted}
+        if not named:
+            return {sent: Form(sent, sent[0] if is_customer(known[sent[0]].name) else None, NOTHING_PARTED) for sent in sets}
+        linked = {one: known[known[one].standing] for one in named}
+        apart = {one for one in named if known[one].is_parted}
         pairs = self._commands.pairs(tx, apart) if any(len(apart.intersection(sent)) > 1 for sent in sets) else {}
         parted = {pair for pair, is_link in pairs.items() if not is_link}
         return {sent: form([known[one] for one in sent], linked, parted) for sent in sets}
@@ -195,9 +202,10 @@ class Ownership:
         """The handles of a touchpoint with a customer that were not known to be that customer's only."""
         known = self.view.identities
         if not self._is_linked:
-            customer = self.ids[identities[0]]
-            handles = identities[1:] if is_customer(identities[0]) else ()
-            return [self.ids[name] for name in handles if known[self.ids[name]].customer != customer]
+            if not is_customer(identities[0]):
+                return []
+            customer, *handles = [self.ids[name] for name in identities]
+            return [handle for handle in handles if known[handle].customer != customer]
         sent = [known[self.ids[name]] for name in identities]
         members, standing, _ = form(sent, {one.id: known[one.standing] for one in sent}, ())
         return [member for member in members if member != standing and known[member].customer != standing] if standing else []
