@@ -16,6 +16,7 @@ import typer
 
 from services.cli import entry
 from services.cli.commands import app
+from services.cli.rejected_commands import rejected_app
 from services.shared.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ sources_app = typer.Typer(help="The sources that may send, and their write keys.
 rebuild_app = typer.Typer(help="Work out again what is derived from what is stored.", no_args_is_help=True)
 app.add_typer(sources_app, name="sources")
 app.add_typer(rebuild_app, name="rebuild")
+app.add_typer(rejected_app, name="rejected")
 
 
 @dataclass(frozen=True)

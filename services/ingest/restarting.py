@@ -6,7 +6,6 @@ from sqlalchemy import Connection
 
 from services.shared.bus import Bus, TopicInfo
 from services.shared.db import Database
-from services.shared.errors import Misplaced
 from services.shared.log import Log
 from services.shared.positions import Positions
 
@@ -19,21 +18,20 @@ class Restarting(Positions):
         self._bus, self._log = bus, log
 
     def start(self, tx: Connection, topic: TopicInfo, partition: int) -> int:
-        """See `Positions.start`; never raises Misplaced."""
+        """The offset to go on from; never raises Misplaced."""
         begin, end = self._bus.begin_offsets(topic.name)[partition], self._bus.end_offsets(topic.name)[partition]
-        try:
-            offset = super().start(tx, topic, partition)
-            if begin <= offset <= end:
-                return offset
-            why = f"the topic holds offsets {begin} to {end}, {offset} was next"
-        except Misplaced as error:
-            offset, why = -1, str(error)
-        if offset != 0:  # a partition that was never read lost nothing that could have been read
-            self._log.error("position_restarted", topic=topic.name, partition=partition, reason=why)
+        stored = self.read(tx).get((topic.name, partition))
+        if stored is not None:
+            if (stored.topic_id, stored.partitions) == (topic.id, topic.partitions) and begin <= stored.next_offset <= end:
+                return stored.next_offset
+            self._log.error(
+                "position_restarted", topic=topic.name, partition=partition, was=stored.next_offset, begin=begin, end=end
+            )
         self._database.execute(
             tx,
-            "UPDATE position SET topic_id = :id, partitions = :partitions, next_offset = :next "
-            "WHERE topic = :topic AND partition = :partition",
-            {"id": topic.id, "partitions": topic.partitions, "next": begin, "topic": topic.name, "partition": partition},
+            "INSERT INTO position (topic, partition, topic_id, partitions, next_offset) "
+            "VALUES (:topic, :partition, :id, :partitions, :begin) ON CONFLICT (topic, partition) DO UPDATE "
+            "SET topic_id = excluded.topic_id, partitions = excluded.partitions, next_offset = excluded.next_offset",
+            {"topic": topic.name, "partition": partition, "id": topic.id, "partitions": topic.partitions, "begin": begin},
         )
         return begin

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,9 +20,10 @@ from schemas.commands import Command, Done
 from schemas.rejected import RejectedRecord, original
 from schemas.times import DAY_US, format_time
 from services.ingest.upkeep import Upkeep
-from services.shared.bus import MAX_RECORD_BYTES, Outgoing
+from services.shared.bus import MAX_RECORD_BYTES, Outgoing, TopicSpec
+from services.shared.bus.embedded import EmbeddedBus
 from services.shared.log import Log
-from tests.flow.ingest_room import NOW_US, Ingest, all_rows, bytes_of, publish, told
+from tests.flow.ingest_room import NOW_US, PARTITIONS, Ingest, all_rows, bytes_of, publish, told
 
 ITEMS = st.sampled_from(
     [
@@ -282,3 +284,23 @@ def test_what_is_older_than_it_may_get_is_deleted_a_little_at_a_time(consuming: 
     assert Upkeep(database, 60, lambda: NOW_US + 1_100, log).expire() == 1_100
     assert Upkeep(database, 30, lambda: NOW_US, log).expire() == 100
     assert consuming.get("/v1/rejected")["total"] == others
+
+
+def test_what_a_recreated_or_expired_topic_still_holds_is_read_from_its_first_record_on(tmp_path: Path) -> None:
+    def reject(source: str) -> bytes:
+        return msgspec.json.encode({"source": source, "code": "c", "message": "m", "pointer": "", "room": "journey",
+                                    "rejected_at": format_time(NOW_US), **original(source.encode())})  # fmt: skip
+
+    with closing(Ingest(tmp_path)) as first:
+        first.room.start()
+        assert len(all_rows(first, publish(first, *map(reject, ("a", "b", "c"))))) == 3
+        first.room.consumer.stop()
+        first.bus.delete(topics.REJECTED)
+        first.bus.create([TopicSpec(topics.REJECTED, PARTITIONS, retention_s=1)])
+        publish(first, reject("expired"))
+    with closing(EmbeddedBus(tmp_path / "bus.db", clock=lambda: NOW_US + 400 * DAY_US)) as later:
+        later.keep_house()
+    with closing(Ingest(tmp_path)) as second:
+        second.room.start()
+        assert {row["source"] for row in all_rows(second, publish(second, reject("d")))} == {"a", "b", "c", "d"}
+        assert second.call("GET", "/health/ready", None, {}).status_code == 200
