@@ -29,7 +29,7 @@ NOBODY_YET = 0
 def prepare(database: Database) -> UUID:
     """Bring the tables up to date; returns the namespace of the installation's person ids."""
     migrate(database, HISTORY)
-    with database.transaction() as tx:
+    with database.preparing() as tx:  # several processes may start at once, and a sequence is not made twice in peace
         if database.is_postgres:
             tx.exec_driver_sql("CREATE SEQUENCE IF NOT EXISTS version_seq")
         database.insert(
