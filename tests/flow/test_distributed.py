@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import sys
+from base64 import b64decode
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from subprocess import PIPE, Popen
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
@@ -13,10 +19,14 @@ from urllib.request import urlopen
 
 import msgspec
 import pytest
+from rich.console import Console
 
+from schemas.topics import JOURNEYS
 from services.cli.demo.figures import Figures
+from services.cli.rejected import show
 from services.cli.simulate.truth import tell_the_truth
 from services.cli.simulate.year import SOURCES, Year
+from tests.flow import poison
 from tests.parts import installation
 from tests.parts.installation import KEYS, Installation, ask, check, requests_of, send_all, small_year
 from tests.parts.kafka import PROPERTIES, Kafka
@@ -28,6 +38,7 @@ from tests.parts.server import PartMissing
 TOUCHPOINTS = 3000
 YEAR = {"from": "2024-01-01", "to": "2026-01-01"}
 AS_OF = "2025-06-01T00:00:00Z"
+LONG_AGO = {"occurred_at": "2020-01-01T00:00:00Z"}
 LEFT_IN_S = 60.0
 OWN = frozenset({"id", "person_id", "journey_id", "version", "complete_to", "generation", "next_cursor"})
 """What an installation makes up by itself."""
@@ -113,6 +124,40 @@ def test_every_check_of_every_process_finds_nothing(several: Sent) -> None:
             assert checked > 0
 
 
+@pytest.mark.parametrize("form", ["alone", "several"])
+def test_poisonous_records_of_every_topic_are_listed_and_counted_and_stop_nothing(
+    form: str, request: pytest.FixtureRequest
+) -> None:
+    """What comes behind them is seen in persons and KPIs; every process lists every one of them, with its bytes and its place."""
+    at: Installation = request.getfixturevalue(form).at
+    with Popen([sys.executable, "-m", "tests.flow.poison", at.bus], stdin=PIPE, stdout=PIPE, text=True) as poisoner:
+        assert poisoner.stdin is not None
+        assert poisoner.stdout is not None
+        assert poisoner.stdout.readline() == "published\n"
+        token = _post(
+            at, [{"id": f"b-{n}", "type": "x", "identities": {"customer_id": f"behind-{n}"}, **LONG_AGO} for n in range(24)]
+        )
+        for metrics in at.metrics:
+            ask(metrics, "/v1/check/metrics", None, token)
+        for n in range(24):
+            assert ask(at.journeys[n % len(at.journeys)], f"/v1/persons/customer_id:behind-{n}", None, token)["touchpoints"] == 1
+        marked, _ = poisoner.communicate("mark\n", timeout=60)
+    wanted = Counter(poison.expected())
+    for ingest in at.ingests:
+        rows = _rejected(ingest, json.loads(marked))
+        found = Counter((row["room"], row["topic"], _bytes_of(row)) for row in rows if row["source"] != "marker")
+        assert found == wanted
+        assert len({(row["topic"], row["partition"], row["offset"]) for row in rows if row["topic"]}) == wanted.total()
+    for room, processes in (("ingest", at.ingests), ("journey", at.journeys), ("metrics", at.metrics)):
+        counted = sum(_counted(process, f"waypost_{room}_rejected_total") for process in processes)
+        assert counted >= sum(count for (who, _, _), count in wanted.items() if who == room)
+    for process in at.processes:
+        assert ask(process, "/health/ready")["ready"] is True
+    shown = io.StringIO()
+    show(at.ingests[0].url, "", {"room": "metrics"}, 1000, Console(file=shown, width=200))
+    assert f"{len(poison.KEYS) * len(poison.OF_TOPIC[JOURNEYS])} rejected records" in shown.getvalue()
+
+
 def test_when_a_journey_process_is_killed_the_other_takes_over(several: Sent) -> None:
     """Runs last: what it posts is not in the other installation."""
     first, second = several.at.journeys
@@ -130,6 +175,28 @@ def test_when_a_journey_process_is_killed_the_other_takes_over(several: Sent) ->
     assert _shares("journey", [second], 1) == [frozenset(range(6))]
     first.start()
     assert frozenset.union(*_shares("journey", [first, second], 2)) == frozenset(range(6))
+
+
+def _post(at: Installation, bodies: list[dict[str, Any]]) -> str:
+    with closing(at.ingests[0].service()) as service:
+        receipt = service.send(KEYS[SOURCES[0]], [msgspec.json.encode(body) for body in bodies])
+    assert receipt.accepted == len(bodies)
+    return receipt.token
+
+
+def _rejected(ingest: Process, token: str) -> list[dict[str, Any]]:
+    answer = ask(ingest, "/v1/rejected", {"limit": 1000}, token)
+    assert answer["next_cursor"] is None
+    return list(answer["rejected"])
+
+
+def _bytes_of(row: dict[str, Any]) -> bytes:
+    return b64decode(row["body_base64"]) if row["body"] is None else str(row["body"]).encode()
+
+
+def _counted(process: Process, name: str) -> float:
+    with urlopen(f"{process.url}/metrics", timeout=30) as answer:
+        return sum(map(float, re.findall(rf"^{name}{{.*}} (\S+)$", answer.read().decode(), re.MULTILINE)))
 
 
 def _send(at: Installation, year: Year) -> str:

@@ -28,12 +28,14 @@ Request = tuple[str, list[bytes]]
 
 @dataclass(frozen=True)
 class Installation:
-    """Processes by room; in an embedded installation one process is all rooms. `journey_database` is an SQLAlchemy URL."""
+    """Processes by room; in an embedded installation one process is all rooms. `journey_database` is an SQLAlchemy URL, `bus` an
+    address of `tests.contract.bus_places`."""
 
     ingests: Sequence[Process]
     journeys: Sequence[Process]
     metrics: Sequence[Process]
     journey_database: str
+    bus: str
 
     @property
     def processes(self) -> list[Process]:
@@ -56,7 +58,9 @@ def embedded(folder: Path) -> Iterator[Installation]:
     """`waypost up` in a fresh folder."""
     process = Process("up", ["up", "--data", str(folder / "data")], _settings(), folder)
     with _started([process]):
-        yield Installation([process], [process], [process], f"sqlite:///{folder / 'data' / 'journey.db'}")
+        yield Installation(
+            [process], [process], [process], f"sqlite:///{folder / 'data' / 'journey.db'}", f"file:{folder / 'data' / 'bus.db'}"
+        )
 
 
 @contextmanager
@@ -68,7 +72,7 @@ def distributed(bootstrap: str, database: str, copies: int, folder: Path) -> Ite
         for room in ("ingest", "journey", "metrics")
     }
     with _started([process for room in rooms.values() for process in room]):
-        yield Installation(rooms["ingest"], rooms["journey"], rooms["metrics"], database)
+        yield Installation(rooms["ingest"], rooms["journey"], rooms["metrics"], database, f"kafka:{bootstrap}")
 
 
 def small_year(touchpoints: int, seed: int = 1) -> Year:
