@@ -35,7 +35,7 @@ class Installation:
     journeys: Sequence[Process]
     metrics: Sequence[Process]
     journey_database: str
-    bus: str
+    bus: str = ""
 
     @property
     def processes(self) -> list[Process]:
