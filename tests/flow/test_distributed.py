@@ -137,8 +137,9 @@ def test_poisonous_records_of_every_topic_are_listed_and_counted_and_stop_nothin
         token = _post(
             at, [{"id": f"b-{n}", "type": "x", "identities": {"customer_id": f"behind-{n}"}, **LONG_AGO} for n in range(24)]
         )
-        for metrics in at.metrics:
-            ask(metrics, "/v1/check/metrics", None, token)
+        for room, processes in (("journey", at.journeys), ("metrics", at.metrics)):
+            for process in processes:
+                assert ask(process, f"/v1/check/{room}", None, token)["examples"] == []
         for n in range(24):
             assert ask(at.journeys[n % len(at.journeys)], f"/v1/persons/customer_id:behind-{n}", None, token)["touchpoints"] == 1
         marked, _ = poisoner.communicate("mark\n", timeout=60)

@@ -16,7 +16,7 @@ def fact_of(body: str | bytes | msgspec.Raw) -> Fact:
     """A stored or published fact. Raises Rejected("not_a_fact")."""
     try:
         return _FACT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected("not_a_fact", f"a fact of another version of Waypost, or none: {error}") from error
 
 

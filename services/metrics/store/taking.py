@@ -168,7 +168,7 @@ def version_of(value: bytes | None) -> int | None:
     """The version of a published month; None for what has none: a tombstone, a watermark, a record that will be rejected."""
     try:
         return None if value is None else _VERSION.decode(value).version
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -191,7 +191,7 @@ def watermark_of(record: Record) -> Watermark:
     """Raises Rejected("not_a_watermark")."""
     try:
         return _WATERMARK.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected("not_a_watermark", f"the record's key is that of a watermark: {error}") from error
 
 
@@ -210,7 +210,7 @@ def _read(record: Record) -> _Published | None:
         return None
     try:
         return _RECORD.decode(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected("not_a_person_month", f"a record of another version of Waypost, or none: {error}") from error
 
 
