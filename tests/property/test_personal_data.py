@@ -224,3 +224,32 @@ def test_the_settings_are_read_from_the_environment(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("WAYPOST_PERSONAL_DATA", '{"shop": {"identities.email": "keep"}}')
     with pytest.raises(Misconfigured, match="WAYPOST_PERSONAL_DATA_SHOP"):
         load(data=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "left"),
+    [
+        (SECRET, SECRET),
+        (f"email:{SECRET}", f"email:{REDACTION.hashed('email', SECRET)}"),
+        (f" email: {SECRET.upper()}", f"email:{REDACTION.hashed('email', SECRET)}"),
+        ("customer_id:c", "customer_id:c"),
+        (42, 42),
+        (None, None),
+    ],
+)
+def test_identities_that_are_named_elsewhere_follow_the_same_rules(named: object, left: object) -> None:
+    alias = {"type": "alias", "identities": {"customer_id": "c"}, "properties": {"x": [1], "previous_id": named}}
+    assert json.loads(REDACTION(json.dumps(alias).encode()).raw) == {**alias, "properties": {"x": [1], "previous_id": left}}
+    referred = {"type": "referred", "properties": {"previous_id": named}, "referral": {"code": "r", "referred_by": named}}
+    assert json.loads(REDACTION(json.dumps(referred).encode()).raw) == {
+        **referred,
+        "referral": {"code": "r", "referred_by": left},
+    }
+    escaped = json.dumps(alias).replace("previous_id", "previous\\u005fid").encode()
+    assert json.loads(REDACTION(escaped).raw)["properties"]["previous_id"] == left
+
+
+def test_a_name_in_a_namespace_that_is_dropped_is_dropped_as_well() -> None:
+    redaction = Redaction(parse_rules({"identities.anonymous_id": "drop"}), b"0123456789abcdef", IDENTITIES)
+    alias = {"type": "alias", "identities": {"customer_id": "c"}, "properties": {"previous_id": "7f3a"}}
+    assert json.loads(redaction(json.dumps(alias).encode()).raw)["properties"] == {"previous_id": None}

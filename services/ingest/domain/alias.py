@@ -27,7 +27,7 @@ def previous_of(alias: Posted, identities: Identities) -> str | None:
         return None
     if isinstance(given, bool) or not isinstance(given, str | int | float):
         raise Rejected("invalid_previous_id", "the previous id is text: namespace:value, or an anonymous id", POINTER)
-    namespace, value = _split(given)
+    namespace, value = split_name(given)
     if namespace in RESERVED:
         raise Rejected(
             "reserved_namespace", f"{namespace!r} is made by Waypost itself; name the previous id of a person", POINTER
@@ -60,7 +60,8 @@ def link_of(source: str, received_us: int, alias: Posted, previous: str) -> Comm
     )
 
 
-def _split(given: str | int | float) -> tuple[str, str | int | float]:
+def split_name(given: str | int | float) -> tuple[str, str | int | float]:
+    """The namespace and the value that a previous id names; a bare value is an anonymous_id."""
     if isinstance(given, str):
         namespace, colon, value = given.strip().partition(":")
         if colon and NAMESPACE.fullmatch(namespace):

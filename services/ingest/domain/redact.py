@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from schemas.normal import Identities, number_text
 from services.ingest.domain import exact
+from services.ingest.domain.alias import ALIAS, split_name
 from services.shared.errors import Rejected
 
 Action = Literal["drop", "hash"]
@@ -101,7 +102,7 @@ class Redaction:
             if reason.code == "duplicate_key":  # one of the two would be lost, and the item would look as if it were good
                 return Redacted(raw, False, problem)
         try:
-            return Redacted(self._apply(raw, self._rules, ()), True, problem)
+            return Redacted(self._with_names(self._apply(raw, self._rules, ())), True, problem)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Redacted(raw, False, problem)
 
@@ -129,6 +130,41 @@ class Redaction:
                 return msgspec.json.encode([Raw(kept) for kept in values if kept is not None])
         _VALUE.decode(raw)
         return raw
+
+    def _with_names(self, raw: bytes) -> bytes:
+        """The identities that an item names in other fields follow the rules of `identities`: else they would be told, and match nobody."""
+        if "identities" not in self._rules and ANY not in self._rules:
+            return raw
+        if raw.lstrip()[:1] != b"{" or not (b"previous_id" in raw or b"referred_by" in raw or b"\\u" in raw):
+            return raw
+        fields = _OBJECT.decode(raw)
+        if "type" in fields and msgspec.json.decode(fields["type"]) == ALIAS:
+            self._rename(fields, "properties", "previous_id")
+        self._rename(fields, "referral", "referred_by")
+        return msgspec.json.encode(fields)
+
+    def _rename(self, fields: dict[str, Raw], facet: str, name: str) -> None:
+        if facet in fields and bytes(fields[facet]).lstrip()[:1] == b"{":
+            inner = _OBJECT.decode(fields[facet])
+            if name in inner:
+                kept = self._named(inner[name])
+                rest = {field: value if field != name else Raw(kept or b"null") for field, value in inner.items()}
+                fields[facet] = Raw(msgspec.json.encode(rest))
+
+    def _named(self, raw: Raw) -> bytes | None:
+        """What is left of `namespace:value`, None for nothing."""
+        if bytes(raw).lstrip()[:1] in (b"{", b"["):
+            return bytes(raw)
+        value = _VALUE.decode(raw)
+        if value is None or isinstance(value, bool):
+            return bytes(raw)
+        namespace, bare = split_name(value)
+        rules = self._rules.get("identities", self._rules.get(ANY))
+        rule = rules.get(namespace, rules.get(ANY)) if isinstance(rules, dict) else rules
+        digest = self.hashed(namespace, bare) if rule == "hash" else None
+        if digest is None:
+            return None if rule == "drop" else bytes(raw)
+        return msgspec.json.encode(digest if bare is value else f"{namespace}:{digest}")
 
     def _kept(self, value: Raw, rule: Tree | Action | None, way: tuple[str, ...]) -> bytes | None:
         """What is left of a value, None for nothing."""
