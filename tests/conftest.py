@@ -27,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--touchpoints 50000` makes the test of endurance longer; the others make tests of faults longer."""
     parser.addoption("--touchpoints", type=int, default=5_000, help="how many touchpoints the test of endurance sends")
+    parser.addoption("--merges", type=int, default=800, help="how many touchpoints the tests of faults stitch under contention")
     parser.addoption("--away", type=float, default=2.0, help="for how many seconds tests of faults keep broker and database away")
     parser.addoption("--crashes", type=int, default=1, help="how often the tests of faults die at each point")
     parser.addoption("--machine-examples", type=int, default=12, help="how many histories the stateful test makes up")

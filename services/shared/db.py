@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, CursorResult, Engine, Table, create_engine, event, exc
 from sqlalchemy.engine import Row, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.types import BigInteger, Boolean, Float, Integer, LargeBinary, SmallInteger, TypeEngine
 
 from services.shared.errors import Contended, Unavailable
 
 IDLE_IN_TRANSACTION_S = 60
 """How long a PostgreSQL transaction in which nothing happens keeps its locks: a process that stands still must not stop the others."""
+ISOLATION: IsolationLevel = "READ COMMITTED"
+"""Asked for, whatever the server's default is: what is read after a lock must be what was committed before it was had."""
 _CONTENTION = frozenset({"40001", "40P01", "55P03"})
 """SQLSTATE of serialisation failures, deadlocks and locks that could not be had."""
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
@@ -172,7 +174,12 @@ def _postgres(url: str, schema: str, pool_size: int) -> Engine:
         options.append(f"-csearch_path={schema}")
     arguments["options"] = " ".join(options)
     return create_engine(
-        postgres_url(url), pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, connect_args=arguments
+        postgres_url(url),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        isolation_level=ISOLATION,
+        connect_args=arguments,
     )
 
 

@@ -21,6 +21,8 @@ from services.shared.db import Database
 from tests.faults.crashing import ArmedDatabase, Fuse, armed_bus
 
 FUSE = "WAYPOST_TEST_FUSE"
+ISOLATION = "WAYPOST_TEST_ISOLATION"
+"""The isolation of transactions on PostgreSQL, if not what Waypost asks for."""
 SESSION_S = 1.5
 IDLE_S = 3
 """How long a transaction in which nothing happens keeps its locks."""
@@ -36,6 +38,7 @@ def waypost(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         for module, bus in ((embedded, embedded.EmbeddedBus), (kafka, kafka.KafkaBus)):
             stack.enter_context(patch.object(module, bus.__name__, partial(bus, session_timeout_s=SESSION_S)))
         stack.enter_context(patch.object(db, "IDLE_IN_TRANSACTION_S", IDLE_S))
+        stack.enter_context(patch.object(db, "ISOLATION", os.environ.pop(ISOLATION, db.ISOLATION)))
         if fuse and Path(fuse).exists():
             _arm(stack, Fuse(Path(fuse)))
         main()

@@ -117,16 +117,19 @@ def embedded(folder: Path, **settings: str) -> Iterator[Installation]:
 
 
 @contextmanager
-def distributed(kafka: Kafka, database: str, folder: Path, copies: Mapping[str, int] | None = None) -> Iterator[Installation]:
+def distributed(
+    kafka: Kafka, database: str, folder: Path, copies: Mapping[str, int] | None = None, **settings: str
+) -> Iterator[Installation]:
     """Processes of each room (one each, unless told) on a Kafka that many installations have one after the other."""
     folder.mkdir(parents=True, exist_ok=True)
     forget_topics(kafka)
-    shared = {**_settings({}), "WAYPOST_BUS": f"kafka://{kafka.bootstrap}", "WAYPOST_DATABASE": database}
+    shared = {**_settings(settings), "WAYPOST_BUS": f"kafka://{kafka.bootstrap}", "WAYPOST_DATABASE": database}
     rooms = {
         room: [Service(f"{room}-{n}", [room], shared, folder) for n in range((copies or {}).get(room, 1))]
         for room in ("ingest", "journey", "metrics")
     }
-    with _started([process for room in rooms.values() for process in room]):
+    firsts, others = [room[0] for room in rooms.values()], [process for room in rooms.values() for process in room[1:]]
+    with _started(firsts), _started(others):
         yield Installation(rooms["ingest"], rooms["journey"], rooms["metrics"], database)
 
 
@@ -160,7 +163,7 @@ def _settings(more: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def _started(processes: list[Service]) -> Iterator[None]:
     try:
-        with ThreadPoolExecutor(len(processes)) as pool:
+        with ThreadPoolExecutor(max(1, len(processes))) as pool:
             for started in [pool.submit(process.start) for process in processes]:
                 started.result()
         yield

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
-import msgspec
 import pytest
 from sqlalchemy import make_url
 
-from tests.faults.account import Account, life
+from tests.faults.account import Account
 from tests.faults.armed import SESSION_S
-from tests.faults.service import KEY, Service, distributed, embedded, service, until
+from tests.faults.service import Service, distributed, embedded, service, until
 from tests.parts.gate import Gate
 from tests.parts.installation import PATIENCE_S, Installation
 from tests.parts.kafka import Kafka
@@ -76,7 +72,7 @@ def test_a_broker_that_is_gone(at: Installation, account: Account, kafka: Kafka,
     account.send()
     with account.sending():
         kafka.kill9()
-        status, retry_after = until(lambda: _refused(service(at.ingests[0])), "ingest acknowledges without a broker".format)
+        status, retry_after = until(account.refused, "ingest acknowledges without a broker".format)
         threading.Event().wait(away_s)
         kafka.start()
     assert (status, retry_after > 0) == (503, True)
@@ -119,15 +115,3 @@ def test_an_embedded_installation_that_stands_still(tmp_path: Path) -> None:
 
 def _is_away(process: Service) -> bool:
     return any(name.endswith("database") and said != "ok" for name, said in process.health().items())
-
-
-def _refused(process: Service) -> tuple[int, int] | None:
-    """Status and Retry-After of a request that is not accepted."""
-    headers = {"X-Write-Key": KEY, "Content-Type": "application/json"}
-    request = Request(f"{process.url}/v1/touchpoints", msgspec.json.encode({**life(1, 0)[0], "id": "refused"}), headers)
-    try:
-        with urlopen(request, timeout=30):
-            return None
-    except HTTPError as error:
-        with closing(error):
-            return error.code, int(error.headers["Retry-After"])

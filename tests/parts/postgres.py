@@ -50,6 +50,12 @@ class Postgres:
             self._server.stop(signal.SIGQUIT)
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def logged(self, text: str) -> int:
+        """In how many lines of its log a text stands."""
+        assert self.ours, "this PostgreSQL's log is not ours to read"
+        with (self._folder / "postgres.log").open(errors="replace") as lines:
+            return sum(text in line for line in lines)
+
     def new_database(self) -> str:
         """Make an empty database and return its SQLAlchemy URL."""
         name = f"waypost_{uuid.uuid4().hex}"

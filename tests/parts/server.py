@@ -92,7 +92,7 @@ class Server:
 
     def _follow(self, process: subprocess.Popen[str], ready: threading.Event, last_lines: deque[str]) -> None:
         assert process.stdout is not None
-        with process.stdout as lines, self._log.open("a") as log:
+        with process.stdout as lines, self._log.open("a", buffering=1) as log:
             for line in lines:
                 log.write(line)
                 last_lines.append(line)
