@@ -59,7 +59,7 @@ class Desk:
 
         None: everybody, and every table, and the topics with them.
         """
-        with self._database.snapshot() as tx:
+        with self._database.snapshot(patient=True) as tx:  # it reads topics as well
             found = Checked()
             for found in Checking(self._settings, self._database, tx, self._rules, self._read).steps(sample, self._bus):
                 yield found

@@ -71,7 +71,7 @@ class Desk:
 
     def check(self) -> Iterator[Checked]:
         """Compare all rollups with the stored facts, and those with the topic, telling from time to time."""
-        with self._database.snapshot() as tx:
+        with self._database.snapshot(patient=True) as tx:  # it reads topics as well
             self._live(tx)
             found = Checked()
             for found in checking.steps(self._database, tx, self.calendar, self._bus):

@@ -77,14 +77,16 @@ class Database:
             yield session
 
     @contextmanager
-    def snapshot(self) -> Iterator[Connection]:
-        """A read-only transaction in which every statement sees the same moment."""
+    def snapshot(self, *, patient: bool = False) -> Iterator[Connection]:
+        """A read-only transaction in which every statement sees the same moment. `patient`: it may do something else for long."""
         with _translated(), self.engine.connect() as plain:
             level = "REPEATABLE READ" if self.is_postgres else "AUTOCOMMIT"
             tx = (
                 plain.execution_options(isolation_level=level) if self.is_postgres else plain.execution_options(waypost_read=True)
             )
             with tx.begin():
+                if patient and self.is_postgres:
+                    tx.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
                 yield tx
 
     def execute(

@@ -150,7 +150,10 @@ class Account:
         for metrics in at.metrics:
             assert self.figures(metrics) == self.expected()
         for room, processes in (("journey", at.journeys), ("metrics", at.metrics)):
-            checked, mismatches, examples = check(processes[0], room)
+            try:
+                checked, mismatches, examples = check(processes[0], room)
+            except HTTPError as error:
+                raise AssertionError(f"{room}: {error.read()!r}") from error
             assert (mismatches, examples) == (0, [])
             assert checked > 0 or not self.acknowledged
 
