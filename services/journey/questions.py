@@ -37,6 +37,8 @@ FIRST_IDENTITIES = 100
 """How many identities a person's answer lists itself."""
 FIRST_EVIDENCE = 10
 """How many pieces of evidence a list of identities gives of each."""
+MOST_SPLIT = 100
+"""How many handles that are split in time are looked at for likely duplicates."""
 Answer = dict[str, Any]
 Row = TypeVar("Row")
 
@@ -78,7 +80,7 @@ class Questions:
         listed = sorted((name for name in names if rank_key(name) > start), key=rank_key)
         rows = [self._identity(name, names[name], person.root, at_us) for name in listed[:limit]]
         leads = {name: names[name] for name in listed[:limit]} | (
-            self._resolving.split_with(person.root) if after is None else {}
+            self._resolving.split_with(person.root, MOST_SPLIT) if after is None else {}
         )
         likely = self._likely(leads, person.root, at_us)
         return Page(rows, asked.cursor((listed[limit - 1],)) if len(listed) > limit else None, {"likely_duplicates": likely})

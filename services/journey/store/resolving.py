@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from schemas.identity import is_customer
+from schemas.identity import is_customer, rank_key
 from services.journey.domain.explain import Owned, deciding, explain, root_of
 from services.journey.domain.identity import IdentitySet, Settled, Sighting, View, in_effect
 from services.journey.store.identities import Identities
@@ -99,13 +99,14 @@ class Resolving:
         seen = {member for one in self._sets_of_root(root) for member in one.members}
         return {self._view.identities[one].name: one for one in seen if one != root and self._view.is_shared(one)}
 
-    def split_with(self, root: int) -> dict[str, int]:
-        """The handles that a customer was seen with and others too, whoever owns them now; by name."""
+    def split_with(self, root: int, most: int) -> dict[str, int]:
+        """The highest-ranked handles that a customer was seen with and others too, whoever owns them now; by name."""
         if not is_customer(self.name(root)):
             return {}
         seen = {member for one in self._sets_of_root(root) for member in one.members if member != root}
         split = (self._view.identities[one] for one in seen if not self._view.is_shared(one))
-        return {known.name: known.id for known in split if known.customers > 1}
+        ranked = sorted((known for known in split if known.customers > 1), key=lambda known: rank_key(known.name))
+        return {known.name: known.id for known in ranked[:most]}
 
     # -- inside -------------------------------------------------------------------------------------------------------------
 
