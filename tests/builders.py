@@ -24,6 +24,7 @@ __all__ = [
     "link",
     "order",
     "read",
+    "release",
     "survey",
     "touchpoint",
     "unlink",
@@ -73,6 +74,12 @@ def link(one: str, other: str, at_us: int = 0, *, action: Action = "link", id: s
 
 def unlink(one: str, other: str, at_us: int = 0) -> Command:
     return link(one, other, at_us, action="unlink")
+
+
+def release(name: str, at_us: int = 0) -> Command:
+    """A release of whom an identity leads to, decided `at_us` after START_US."""
+    at = format_time(START_US + at_us)
+    return Command(id=f"release {name} {at_us}", action="release", identities=[name], by="ann", at=at)
 
 
 def body(accepted: Accepted) -> bytes:

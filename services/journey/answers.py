@@ -14,6 +14,7 @@ from services.journey.domain.cases import is_resolved
 from services.journey.domain.derive import Derived
 from services.journey.domain.describe import Description, Journey, Things
 from services.journey.domain.explain import Owned
+from services.journey.store.aside import SetAside
 from services.journey.store.paths import Step
 from services.journey.store.people import Person
 from services.journey.store.read import CaseRow, JourneyRow
@@ -31,7 +32,28 @@ def person(of: Person, described: Description, identities: list[str], count: int
         "touchpoints": of.touchpoints,
         "journeys": [journey(one, now_us) for one in described.journeys],
         "outside": things(described.outside),
-        "suspected_bot": of.suspected_bot,
+        "suspected_bot": of.suspected_bot or of.too_large,
+    }
+
+
+def set_aside(of: Person, most: int) -> dict[str, Any] | None:
+    """Why nothing of a person is in the KPIs; `most` are the touchpoints that a person may have."""
+    if of.suspected_bot:
+        why = f"over {most:,} touchpoints: nothing is told of them until somebody releases the person"
+        return {"reason": "too_many_touchpoints", "why": why}
+    if of.too_large:
+        return {"reason": "record_too_large", "why": "a month is too large for the bus; the person counts again when it fits"}
+    return None
+
+
+def set_aside_row(of: SetAside) -> dict[str, Any]:
+    """`identity` is the one that the person goes by."""
+    return {
+        "person_id": of.person_id,
+        "identity": of.name,
+        "touchpoints": of.touchpoints,
+        "reason": of.reason,
+        "largest_month_bytes": of.largest_bytes,
     }
 
 

@@ -19,6 +19,7 @@ from services.journey.docs import (
     JourneyAnswer,
     JourneysAnswer,
     PersonAnswer,
+    PersonsAnswer,
     TouchpointsAnswer,
 )
 from services.journey.domain.state import Key
@@ -149,6 +150,24 @@ def _people(routes: APIRouter, desk: Desk) -> None:
 
 
 def _lists(routes: APIRouter, desk: Desk) -> None:
+    @routes.get("/v1/persons", summary="People who are set aside, and why", response_model=PersonsAnswer)
+    def persons(
+        request: Request,
+        suspected_bot: Flag = None,
+        limit_: Limit = None,
+        cursor: Cursor = None,
+        format: Format = None,
+        after: After = None,
+        timeout: Timeout = None,
+    ) -> Response:
+        given = params(request, ("suspected_bot", "limit", "cursor"))
+        asked.suspected(given)
+        last, rows = asked.after(given, tuple[str]), limit(given)
+        _wait(desk, after, timeout)
+        with desk.question() as questions:
+            page = questions.set_aside(last[0] if last is not None else None, rows)
+        return _page(request, "persons", page)
+
     @routes.get("/v1/journeys", summary="Journeys, the last started first", response_model=JourneysAnswer)
     def journeys(
         request: Request,

@@ -84,6 +84,12 @@ def case_filters(given: Mapping[str, str]) -> dict[str, object]:
     return filters
 
 
+def suspected(given: Mapping[str, str]) -> None:
+    """A list of people is one of those who are set aside. Raises Rejected for any other."""
+    if "suspected_bot" not in given or not _flag(given, "suspected_bot"):
+        raise Rejected("invalid_flag", "list people with suspected_bot=true; others are found by an identity", "/suspected_bot")
+
+
 def sample(given: Mapping[str, str], usual: int) -> int | None:
     """How many people to check; None for all."""
     text = given.get("sample", str(usual))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from math import nan
 
 from sqlalchemy import Connection
@@ -13,8 +14,8 @@ from schemas.normal import Identities
 from services.journey.domain.fold import FoldRules
 from services.journey.monitoring import Monitoring
 from services.journey.questions import Questions
+from services.journey.store.aside import REASONS, Aside, Reason
 from services.journey.store.checking import Checking
-from services.journey.store.people import People
 from services.journey.store.refolding import Derive
 from services.shared.bus import Bus
 from services.shared.checked import Checked
@@ -46,7 +47,8 @@ class Desk:
         self._positions, self._waiting, self._monitoring = positions, waiting, monitoring
         self.clock = clock
         self.normal = Identities(settings.phone_region, settings.nobody)
-        monitoring.watch_bots(self._suspected_bots)
+        for reason in REASONS:
+            monitoring.watch_set_aside(reason, partial(self._set_aside, reason))
 
     @contextmanager
     def question(self) -> Iterator[Questions]:
@@ -83,9 +85,9 @@ class Desk:
 
         return self._waiting.until(passed, timeout_s)
 
-    def _suspected_bots(self) -> float:
+    def _set_aside(self, reason: Reason) -> float:
         try:
             with self._database.snapshot() as tx:
-                return People(self._database, self._settings.partitions).suspected_bots(tx)
+                return Aside(self._database, tx).counts()[reason]
         except Unavailable:
             return nan

@@ -118,6 +118,25 @@ class JourneyAnswer(PersonsJourney):
     person_id: str
 
 
+class SetAside(BaseModel):
+    reason: str = Field(description="too_many_touchpoints or record_too_large")
+    why: str
+
+
+class PersonAside(BaseModel):
+    person_id: str
+    identity: str = Field(description="the one that the person goes by")
+    touchpoints: int
+    reason: str = Field(description="too_many_touchpoints or record_too_large")
+    largest_month_bytes: int | None
+
+
+class PersonsAnswer(BaseModel):
+    persons: list[PersonAside]
+    next_cursor: str | None
+    counts: dict[str, int] = Field(description="how many there are in all, by reason")
+
+
 class PersonAnswer(BaseModel):
     person_id: str
     version: int
@@ -126,7 +145,8 @@ class PersonAnswer(BaseModel):
     touchpoints: int
     journeys: list[PersonsJourney]
     outside: Things = Field(description="what lies in no journey")
-    suspected_bot: bool
+    suspected_bot: bool = Field(description="whether the person is set aside: in no KPI")
+    set_aside: SetAside | None
     identified: bool = Field(description="false for a person known by an order or a case only")
 
 

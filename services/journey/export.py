@@ -43,7 +43,7 @@ class Export:
             "exported_at": format_time(self._now_us),
             "person_id": person.person_id,
             "version": person.version,
-            "suspected_bot": person.suspected_bot,
+            "suspected_bot": person.suspected_bot or person.too_large,
             "outside": answers.things(described.outside),
         }
         yield msgspec.json.encode(head)[:-1]

@@ -34,8 +34,11 @@ from services.journey.store.identities import Identities
 from services.journey.store.linking import Linking
 from services.journey.store.people import People
 from services.journey.store.refolding import Derive
+from services.journey.store.releases import Releases
+from services.journey.store.releasing import Releasing
 from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Touchpoints
+from services.journey.store.weights import Weights
 from services.journey.store.write import Writer, prepare
 from services.shared.bus import Bus
 from services.shared.checked import Checked
@@ -128,17 +131,17 @@ def made_by(settings: Settings) -> str:
 def writer_of(settings: Settings, database: Database, namespace: UUID, rules: FoldRules, read: Derive) -> Writer:
     """What takes batches into this database."""
     identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, settings.partitions)
-    folding = Folding(people, touchpoints, rules, read, settings.bot_touchpoints)
-    timing, commands = Timing(Clocks(database), read), StoredCommands(database)
     limit = settings.shared_handle_customers
-    return Writer(namespace, limit, identities, commands, touchpoints, timing, people, folding)
+    folding = Folding(people, touchpoints, Releases(database, limit), rules, read, settings.bot_touchpoints)
+    timing, commands, weights = Timing(Clocks(database), read), StoredCommands(database), Weights(database, people)
+    return Writer(namespace, limit, identities, commands, touchpoints, timing, people, folding, weights)
 
 
 def commanding_of(database: Database, writer: Writer) -> Commanding:
     """What takes commands into this database."""
     commands = StoredCommands(database)
-    linking = Linking(Identities(database), commands, writer)
-    return Commanding(commands, {"link": linking.carry, "unlink": linking.carry})
+    linking, releasing = Linking(Identities(database), commands, writer), Releasing(Releases(database, writer.limit), writer)
+    return Commanding(commands, {"link": linking.carry, "unlink": linking.carry, "release": releasing.carry})
 
 
 def rebuild(

@@ -36,7 +36,9 @@ class Monitoring:
         self.backlog = Gauge(
             "waypost_relay_backlog", "Months of people that are not published yet, as last counted", registry=registry
         )
-        self._suspected_bots = Gauge("waypost_journey_suspected_bots", "People set aside as suspected bots", registry=registry)
+        self._suspected_bots = Gauge(
+            "waypost_journey_suspected_bots", "People who are set aside, and so not in the KPIs", ["reason"], registry=registry
+        )
         self.mismatches = check_mismatches(registry).labels("journey")
         self._registry = registry
 
@@ -56,6 +58,6 @@ class Monitoring:
             registry=self._registry,
         ).set_function(stopped)
 
-    def watch_bots(self, count: Callable[[], float]) -> None:
-        """Ask for the number of suspected bots whenever Prometheus scrapes."""
-        self._suspected_bots.set_function(count)
+    def watch_set_aside(self, reason: str, count: Callable[[], float]) -> None:
+        """Ask how many people are set aside for a reason whenever Prometheus scrapes."""
+        self._suspected_bots.labels(reason).set_function(count)

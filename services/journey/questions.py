@@ -22,6 +22,7 @@ from services.journey.domain.state import Key
 from services.journey.duplicates import Duplicates
 from services.journey.export import Export
 from services.journey.grounds import Showing
+from services.journey.store.aside import Aside
 from services.journey.store.evidence import Evidence
 from services.journey.store.paths import Paths
 from services.journey.store.people import Person
@@ -62,6 +63,7 @@ class Questions:
         self._resolving = Resolving(database, tx, settings.shared_handle_customers)
         self._evidence = Evidence(database, tx)
         self._paths = Paths(database, tx, self._resolving)
+        self._aside, self._bot_touchpoints = Aside(database, tx), settings.bot_touchpoints
         self._showing = Showing(database, tx, self._resolving, derive)
 
     # -- people -------------------------------------------------------------------------------------------------------------
@@ -70,7 +72,15 @@ class Questions:
         person = self._person(wanted, at_us)
         names = sorted(self._resolving.names_of(person.root, at_us), key=rank_key)
         answer = answers.person(person, self._described(person.root), names[:FIRST_IDENTITIES], len(names), self._now_us)
+        answer["set_aside"] = answers.set_aside(person, self._bot_touchpoints)
         return answer | {"identified": not self._resolving.name(person.root).startswith(("order:", "case:"))}
+
+    def set_aside(self, after: str | None, limit: int) -> Page:
+        """People who are set aside, by person_id."""
+        found = self._aside.listed(after, limit + 1)
+        last = found[limit - 1] if len(found) > limit else None
+        rows = [answers.set_aside_row(one) for one in found[:limit]]
+        return Page(rows, asked.cursor((last.person_id,)) if last is not None else None, {"counts": self._aside.counts()})
 
     def identities(self, wanted: Wanted, at_us: int, after: str | None, limit: int) -> Page:
         """The highest rank first, then by their bytes."""

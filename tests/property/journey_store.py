@@ -24,9 +24,11 @@ from services.journey.store.folding import Folding
 from services.journey.store.identities import Identities
 from services.journey.store.ownership import Lockable
 from services.journey.store.people import People, decode, unpack
+from services.journey.store.releases import Releases
 from services.journey.store.tables import METADATA
 from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Touchpoints
+from services.journey.store.weights import MOST_BYTES, Weights
 from services.journey.store.write import NotLocked, Writer, prepare
 from services.shared.db import Database
 from tests.builders import incoming, read
@@ -77,10 +79,11 @@ class Store:
         batches: Iterable[Sequence[Record]],
         limit: int = 100,
         bot_touchpoints: int = 50_000,
+        most_bytes: int = MOST_BYTES,
         before_commit: Callable[[Connection], None] = lambda tx: None,
     ) -> None:
         """Each batch in a transaction of its own, tried again with what it has to lock."""
-        writer = writer_of(self.database, limit, bot_touchpoints)
+        writer = writer_of(self.database, limit, bot_touchpoints, most_bytes)
         for batch in batches:
             also: frozenset[Lockable] = frozenset()
             while (more := self._try(writer, batch, also, before_commit)) is not None:
@@ -127,10 +130,10 @@ class Store:
             )
         }
         people = {
-            names[row[0]]: (row[1], row[2], bool(row[3]), *row[4:9], unpack(row[9]))
+            names[row[0]]: (row[1], row[2], bool(row[3]), bool(row[4]), *row[5:10], unpack(row[10]))
             for row in self._rows(
                 tx,
-                "SELECT root_id, person_id, touchpoints, suspected_bot, last_time_us, last_original_us, last_case_rank, last_source, "
+                "SELECT root_id, person_id, touchpoints, suspected_bot, too_large, last_time_us, last_original_us, last_case_rank, last_source, "
                 "last_id, state FROM person WHERE touchpoints > 0",
             )
         }
@@ -162,11 +165,11 @@ class Store:
         return self.database.execute(tx, sql)
 
 
-def writer_of(database: Database, limit: int = 100, bot_touchpoints: int = 50_000) -> Writer:
+def writer_of(database: Database, limit: int = 100, bot_touchpoints: int = 50_000, most_bytes: int = MOST_BYTES) -> Writer:
     identities, touchpoints, people = Identities(database), Touchpoints(database), People(database, PARTITIONS)
-    folding = Folding(people, touchpoints, RULES, read, bot_touchpoints)
-    timing = Timing(Clocks(database), read)
-    return Writer(NAMESPACE, limit, identities, StoredCommands(database), touchpoints, timing, people, folding)
+    folding = Folding(people, touchpoints, Releases(database, limit), RULES, read, bot_touchpoints)
+    timing, weights = Timing(Clocks(database), read), Weights(database, people, most_bytes)
+    return Writer(NAMESPACE, limit, identities, StoredCommands(database), touchpoints, timing, people, folding, weights)
 
 
 def take(database: Database, writer: Writer, tx: Connection, batch: Sequence[Record], also: frozenset[Lockable]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.commands import Action, Command
 from schemas.facts import CaseFact, Fact, OrderFact
 from services.shared.db import Database
-from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, link, order, survey, touchpoint
+from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, link, order, release, survey, touchpoint
 from tests.model import Command as ModelCommand
 from tests.model import Touchpoint
 from tests.model.identity import Identities, key_of, persons
@@ -106,6 +106,11 @@ def commands(draw: st.DrawFn, names: Sequence[str] = (*PEOPLE, *HANDLES, "order:
 
 
 @st.composite
+def releases(draw: st.DrawFn) -> Command:
+    return release(draw(st.sampled_from([*PEOPLE[:2], *FEW_HANDLES])), draw(st.integers(0, 9)) * DAY_US)
+
+
+@st.composite
 def deliveries(draw: st.DrawFn, max_size: int = 14, one: st.SearchStrategy[Record] | None = None, min_size: int = 1) -> Delivery:
     sent = draw(st.lists(one if one is not None else touchpoints(), min_size=min_size, max_size=max_size))
     batches: list[list[Record]] = [[]]
@@ -125,7 +130,8 @@ def tidy(everything: Sequence[bytes]) -> list[bytes]:
 
 def decided(commands: Sequence[Command]) -> list[ModelCommand]:
     """The same as the model takes them; of two with one id the earlier counts, then the link."""
-    given = sorted((microseconds(one.at), one.action, one.id, one.identities) for one in commands)
+    pairs = (one for one in commands if one.action != "release")
+    given = sorted((microseconds(one.at), one.action, one.id, one.identities) for one in pairs)
     first = {
         id: {"id": id, "action": action, "identities": names, "at_us": at_us} for at_us, action, id, names in reversed(given)
     }
@@ -139,6 +145,21 @@ def check_owners(kept: Kept, given_set: list[Touchpoint], limit: int, commands: 
     }
     people = persons(given_set, limit, decided(commands))
     assert {root: person[1] for root, person in kept.people.items()} == {root: len(own) for root, own in people.items()}
+
+
+def check_aside(kept: Kept, given_set: list[Touchpoint], limit: int, commands: Sequence[Command], most: int) -> None:
+    """Set aside are those with more touchpoints than `most`, but for whom a release leads to; of nobody else there are no facts."""
+    identities = Identities(given_set, limit, decided(commands))
+    released: set[str] = set()
+    for command in commands:
+        path = [command.identities[0]] if command.action == "release" else []
+        while path and len(path) == len(set(path)):
+            path.append(identities.root_at(path[-1], microseconds(command.at)))
+        released.update(path[1:])
+    people = persons(given_set, limit, decided(commands))
+    aside = {root for root, own in people.items() if len(own) > most and root not in released}
+    assert {root for root, person in kept.people.items() if person[2]} == aside
+    assert not aside & {root for root, _ in kept.months}
 
 
 def check_journeys(kept: Kept, given_set: list[Touchpoint], limit: int, commands: Sequence[Command] = ()) -> None:
@@ -183,6 +204,7 @@ def check(store: Store, delivery: Delivery, bot_touchpoints: int = 50_000) -> No
     wanted = store.kept(delivery.limit)
     check_owners(wanted, given_set, delivery.limit, commands)
     check_owners(kept, given_set, delivery.limit, commands)
+    check_aside(wanted, given_set, delivery.limit, commands, bot_touchpoints)
     if bot_touchpoints > len(given_set):
         check_journeys(wanted, given_set, delivery.limit, commands)
     assert differences(kept, wanted) == {}
@@ -232,6 +254,18 @@ def test_postgresql_keeps_what_the_model_says_whatever_the_order(postgresql: Sto
 @given(delivery=deliveries(30))
 def test_suspected_bots_are_the_same_people_whatever_the_order(sqlite: Store, delivery: Delivery) -> None:
     check(sqlite, delivery, BOT)
+
+
+@MODERATE
+@given(delivery=deliveries(20, sightings() | releases() | commands((*PEOPLE[:2], *FEW_HANDLES)), 8))
+def test_the_same_people_are_released_whatever_the_order(sqlite: Store, delivery: Delivery) -> None:
+    check(sqlite, delivery, 3)
+
+
+@FEW
+@given(delivery=deliveries(20, sightings() | releases(), 8))
+def test_postgresql_releases_the_same_people_whatever_the_order(postgresql: Store, delivery: Delivery) -> None:
+    check(postgresql, delivery, 3)
 
 
 @MODERATE

@@ -9,6 +9,7 @@
 | people | states, months of facts, journeys, cases, what is to be published |
 | commands, commanding | commands, each once, and what carries out which |
 | ownership, linking | who owns what, and what changes hands by touchpoints, links and unlinks |
+| releases, releasing, weights, aside | who is released, whose months are too large, who is set aside |
 | write | a batch of touchpoints, from records to facts, in one transaction |
 | read, resolving | what the API asks; who is who at a time, and why |
 | paths | by what two identities are one person |

@@ -31,7 +31,9 @@ from services.journey.store.read import facts_of
 from services.journey.store.reclock import Reclock
 from services.journey.store.recount import Recount
 from services.journey.store.refolding import NO_KEY, Derive, Other, advance, key_of, things_of
+from services.journey.store.releases import Releases
 from services.journey.store.touchpoints import Span, Touchpoints
+from services.journey.store.weights import MOST_BYTES
 from services.shared.bus import Bus
 from services.shared.checked import Checked, finished
 from services.shared.config import Settings
@@ -52,6 +54,7 @@ class Checking:
         self._recount = Recount(database, tx, self._limit)
         self._reclock = Reclock(database, tx, derive)
         self._namespace: str = database.execute(tx, "SELECT namespace FROM installation")[0][0]
+        self._releases = Releases(database, self._limit)
         self._result = Checked()
 
     def check(self, sample: int | None, bus: Bus | None = None) -> Checked:
@@ -71,6 +74,9 @@ class Checking:
             with self._result.reading("", "clocks"):
                 self._reclock.look_at_all()
             self._clocks("")
+            with self._result.reading("", "releases"):
+                for release in self._releases.differences(self._tx):
+                    self._result.compare("", *release)
             partitions = None if bus is None else bus.describe(JOURNEYS).partitions
             for _ in CheckingRows(self._db, self._tx, self._result, partitions, self._limit).steps():
                 yield self._result
@@ -127,7 +133,7 @@ class Checking:
         root = self._db.execute(self._tx, "SELECT name FROM identity WHERE id = :root", {"root": person.root})[0][0]
         self._compare(person, "person_id", person.person_id, str(uuid5(UUID(self._namespace), root)))
         self._compare(person, "touchpoints", person.touchpoints, len(own))
-        is_bot = len(own) > self._bot_touchpoints
+        is_bot = len(own) > self._bot_touchpoints and not self._releases.hold_for(self._tx, [person.root])
         self._compare(person, "suspected_bot", person.suspected_bot, is_bot)
         folded = [] if is_bot else own
         self._facts(person, self._fold(person, folded))
@@ -197,6 +203,10 @@ class Checking:
         for month in sorted(openings.keys() | opened.keys()):
             self._compare(person, f"state before {month_text(month)}", openings.get(month), opened.get(month))
         self._compare(person, "state", decode_state(person.state), fold.state)
+        heavy = {month.month: len(month.facts) for month in months if len(month.facts) > MOST_BYTES}
+        weighed = self._db.execute(self._tx, "SELECT month, bytes FROM too_large WHERE root_id = :root", {"root": person.root})
+        self._compare(person, "months too large", {row[0]: row[1] for row in weighed}, heavy)
+        self._compare(person, "too large", person.too_large, bool(heavy))
         highest = max((month.version for month in months), default=0)
         self._compare(person, "version, at least that of each month", person.version, max(person.version, highest))
         self._rows(person, expected.values())

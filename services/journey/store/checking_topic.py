@@ -228,10 +228,10 @@ class CheckingTopic:
         return self._evaluate(tx, [Newest(*key, -1, None, 0, False) for key in unknown])
 
     def _stored(self, tx: Connection, months: dict[bytes, tuple[str, int]]) -> dict[bytes, tuple[Unpublished | None, bool]]:
-        """Each month as the tables have it (None: gone), and whether it is on the relay's list."""
+        """Each month as the tables have it (None: gone, or its person is set aside), and whether it is on the relay's list."""
         rows = self._db.execute(
             tx,
-            "SELECT k.key, p.root_id, i.name, m.version, m.facts, u.version, g.version FROM {k} "
+            "SELECT k.key, p.root_id, i.name, CASE WHEN p.too_large THEN NULL ELSE m.version END, m.facts, u.version, g.version FROM {k} "
             "LEFT JOIN person p ON p.person_id = k.person_id LEFT JOIN identity i ON i.id = p.root_id "
             "LEFT JOIN month m ON m.root_id = p.root_id AND m.month = k.month "
             "LEFT JOIN unpublished u ON u.partition = k.partition AND u.root_id = p.root_id AND u.month = k.month "

@@ -24,13 +24,17 @@ _facts = msgspec.json.Decoder(Facts)
 
 
 class Person(NamedTuple):
-    """A person as kept; `last` is the place in the order of the newest touchpoint that `state` has taken."""
+    """A person as kept; `last` is the place in the order of the newest touchpoint that `state` has taken.
+
+    `suspected_bot`: there are too many touchpoints to fold; `too_large`: a month is, for the bus. Nothing of either is published.
+    """
 
     root: int
     person_id: str
     version: int
     touchpoints: int
     suspected_bot: bool
+    too_large: bool
     last: Key
     state: bytes
 
@@ -66,34 +70,30 @@ class People:
     def read(self, tx: Connection, roots: Collection[int]) -> dict[int, Person]:
         rows = self._db.execute(
             tx,
-            "SELECT p.root_id, p.person_id, p.version, p.touchpoints, p.suspected_bot, p.last_time_us, p.last_original_us, "
+            "SELECT p.root_id, p.person_id, p.version, p.touchpoints, p.suspected_bot, p.too_large, p.last_time_us, p.last_original_us, "
             "p.last_case_rank, p.last_source, p.last_id, p.state FROM {k} JOIN person p ON p.root_id = k.id",
             k=_ids(roots),
         )
-        return {row[0]: Person(row[0], row[1], row[2], row[3], bool(row[4]), Key(*row[5:10]), unpack(row[10])) for row in rows}
+        return {row[0]: _person(row) for row in rows}
 
     def by_person_id(self, tx: Connection, person_id: str) -> int | None:
         """The root of a person id, also of a former one."""
         rows = self._db.execute(tx, "SELECT root_id FROM person WHERE person_id = :id", {"id": person_id})
         return rows[0][0] if rows else None
 
-    def suspected_bots(self, tx: Connection) -> int:
-        """How many people are set aside."""
-        return int(self._db.execute(tx, "SELECT count(*) FROM person WHERE suspected_bot")[0][0])
-
     def write(self, tx: Connection, people: Sequence[Person]) -> None:
         self._db.insert(
             tx,
             PERSON,
             (
-                "root_id", "person_id", "version", "touchpoints", "suspected_bot",
+                "root_id", "person_id", "version", "touchpoints", "suspected_bot", "too_large",
                 "last_time_us", "last_original_us", "last_case_rank", "last_source", "last_id", "state",
             ),
-            [(one.root, one.person_id, one.version, one.touchpoints, one.suspected_bot, *one.last, pack(one.state)) for one in people],
+            [(*one[:6], *one.last, pack(one.state)) for one in people],
             "ON CONFLICT (root_id) DO UPDATE SET version = excluded.version, touchpoints = excluded.touchpoints, "
-            "suspected_bot = excluded.suspected_bot, last_time_us = excluded.last_time_us, last_original_us = excluded.last_original_us, "
-            "last_case_rank = excluded.last_case_rank, last_source = excluded.last_source, last_id = excluded.last_id, "
-            "state = excluded.state",
+            "suspected_bot = excluded.suspected_bot, too_large = excluded.too_large, last_time_us = excluded.last_time_us, "
+            "last_original_us = excluded.last_original_us, last_case_rank = excluded.last_case_rank, "
+            "last_source = excluded.last_source, last_id = excluded.last_id, state = excluded.state",
         )  # fmt: skip
 
     def months(self, tx: Connection, wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], Month]:
@@ -133,19 +133,17 @@ class People:
             ],
             "ON CONFLICT (root_id, month) DO UPDATE SET version = excluded.version, opening = excluded.opening, facts = excluded.facts",
         )
+        self.publish(tx, [(one.root, one.person_id, one.month) for one in changes if one.published], version)
+
+    def publish(self, tx: Connection, months: Sequence[tuple[int, str, int]], version: int) -> None:
+        """Note that these (root, person_id, month) have to be published as of a version."""
         self._db.insert(
             tx,
             UNPUBLISHED,
             ("partition", "root_id", "month", "version"),
             [
-                (
-                    partition_of(month_key(change.person_id, month_text(change.month)), self._partitions),
-                    change.root,
-                    change.month,
-                    version,
-                )
-                for change in changes
-                if change.published
+                (partition_of(month_key(person_id, month_text(month)), self._partitions), root, month, version)
+                for root, person_id, month in months
             ],
             "ON CONFLICT (partition, root_id, month) DO UPDATE SET version = excluded.version",
         )
@@ -228,6 +226,10 @@ def decode(facts: bytes) -> Facts:
 
 def encode(fact: Fact) -> bytes:
     return msgspec.json.encode(fact)
+
+
+def _person(row: Row[*tuple[Any, ...]]) -> Person:
+    return Person(row[0], row[1], row[2], row[3], bool(row[4]), bool(row[5]), Key(*row[6:11]), unpack(row[11]))
 
 
 def _month(row: Row[*tuple[Any, ...]]) -> Month:

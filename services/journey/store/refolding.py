@@ -33,12 +33,12 @@ class Derive(Protocol):
 
 
 class Task(NamedTuple):
-    """A person to fold anew because of changes in [from, to]; `touchpoints` is how many there are now."""
+    """A person to fold anew because of changes in [from, to], or who `is_aside`: of whom nothing is told any more."""
 
     person: Person
     from_us: int
     to_us: int
-    touchpoints: int
+    is_aside: bool = False
 
 
 class Other(NamedTuple):
@@ -61,7 +61,7 @@ class _Refold:
         changed = calendar.month_of(task.to_us) if task.to_us < END_US else LAST_MONTH
         self.meeting = next((month for month in self.rebuilt if month.month > max(changed, first)), None)
         self.middle_us = END_US if self.meeting is None else calendar.month_start_us(self.meeting.month)
-        self.person = person._replace(touchpoints=task.touchpoints, suspected_bot=False)
+        self.person = person._replace(suspected_bot=False)
         state = decode_state(self.rebuilt[0].opening if self.rebuilt else person.state)
         before = self.earlier[-1].month if self.earlier else None
         self.fold = Fold(UUID(person.person_id), rules, state, before, reopened=True)
@@ -96,7 +96,7 @@ class _Refold:
     def from_month_before(self) -> Task:
         """Nothing is left since the fold began: what the person was when the month before ended has to be found out anew."""
         from_us = self._calendar.month_start_us(self.earlier[-1].month)
-        return Task(self.person, from_us, END_US, self.person.touchpoints)
+        return Task(self.person, from_us, END_US)
 
     def ended(self, last: Key) -> Folded:
         """The person after the newest touchpoint, `last`."""
@@ -138,9 +138,9 @@ def advance(fold: Fold, own: Iterable[Derived], others: Iterable[Other]) -> Key 
 class Refolding:
     """Folds anew in the caller's transaction; the caller holds the locks and writes what comes out."""
 
-    def __init__(self, people: People, touchpoints: Touchpoints, rules: FoldRules, derive: Derive, bot_touchpoints: int) -> None:
+    def __init__(self, people: People, touchpoints: Touchpoints, rules: FoldRules, derive: Derive) -> None:
         self._people, self._touchpoints = people, touchpoints
-        self._rules, self._derive, self._bot_touchpoints = rules, derive, bot_touchpoints
+        self._rules, self._derive = rules, derive
 
     def fold(self, tx: Connection, tasks: Sequence[Task]) -> list[Folded]:
         """Every person of the tasks, brought up to date."""
@@ -150,7 +150,7 @@ class Refolding:
         folded, refolds = [], []
         for task in tasks:
             months = kept.get(task.person.root, [])
-            if 0 < task.touchpoints <= self._bot_touchpoints:
+            if task.person.touchpoints > 0 and not task.is_aside:
                 refolds.append(_Refold(task, months, self._rules))
             else:
                 folded.append(_set_aside(task, months))
@@ -199,7 +199,7 @@ def things_of(touchpoints: Iterable[Derived]) -> set[str]:
 def _set_aside(task: Task, kept: Sequence[Month]) -> Folded:
     """Nothing is left of a person, or far too much to be one: no facts."""
     nothing = encode_state(State())
-    person = task.person._replace(touchpoints=task.touchpoints, suspected_bot=task.touchpoints > 0, last=NO_KEY, state=nothing)
+    person = task.person._replace(suspected_bot=task.is_aside, last=NO_KEY, state=nothing)
     outcome = Outcome(person)
     for month in kept:
         outcome.month(month, month.month, b"", decode(month.facts), {})

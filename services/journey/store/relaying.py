@@ -15,7 +15,7 @@ from services.shared.db import Database, Keys
 
 
 class Unpublished(NamedTuple):
-    """A month whose newest version is not published yet; `facts` None or empty: it is gone."""
+    """A month whose newest version is not published yet; `facts` None or empty: it is gone, or its person is set aside."""
 
     partition: int
     root: int
@@ -36,7 +36,8 @@ class UnpublishedMonths:
         """The first `limit` months to publish in these partitions."""
         rows = self._db.execute(
             tx,
-            "SELECT u.partition, u.root_id, u.month, u.version, p.person_id, i.name, m.facts FROM unpublished u "
+            "SELECT u.partition, u.root_id, u.month, u.version, p.person_id, i.name, CASE WHEN p.too_large THEN NULL ELSE m.facts END "
+            "FROM unpublished u "
             "JOIN person p ON p.root_id = u.root_id JOIN identity i ON i.id = u.root_id "
             "LEFT JOIN month m ON m.root_id = u.root_id AND m.month = u.month "
             "WHERE u.partition IN (SELECT k.partition FROM {k}) LIMIT :limit",

@@ -23,10 +23,10 @@ PAGE = 5_000
 KEPT = frozenset({INSTALLATION.name, UNPUBLISHED.name, GONE_MONTH.name, ERASURE.name, DONE.name})
 """Tables that no touchpoint and no command brings back: what was published, and what was done. They stay as they are, or are kept up here."""
 _BOTH = (
-    "{new}month n JOIN {new}person q ON q.root_id = n.root_id JOIN person p ON p.person_id = q.person_id "
+    "{new}month n JOIN {new}person q ON q.root_id = n.root_id JOIN person p ON p.person_id = q.person_id AND p.too_large = q.too_large "
     "JOIN month m ON m.root_id = p.root_id AND m.month = n.month"
 )
-"""Months that there were and are, of the same person."""
+"""Months that there were and are, of the same person, who was not set aside because of one since, or brought back."""
 
 
 class Switching:

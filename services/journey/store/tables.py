@@ -145,15 +145,23 @@ PERSON = Table(
     Column("version", BigInteger, nullable=False),
     Column("touchpoints", BigInteger, nullable=False),
     Column("suspected_bot", Boolean, nullable=False),
+    Column("too_large", Boolean, nullable=False, server_default=false()),
     Column("last_time_us", BigInteger, nullable=False),
     Column("last_original_us", BigInteger, nullable=False),
     Column("last_case_rank", SmallInteger, nullable=False),
     Column("last_source", _Text, nullable=False),
     Column("last_id", _Text, nullable=False),
     Column("state", LargeBinary, nullable=False),
-    Index("person_bots", "root_id", sqlite_where=text("suspected_bot"), postgresql_where=text("suspected_bot")),
+    Index(
+        "person_set_aside",
+        "person_id",
+        sqlite_where=text("suspected_bot OR too_large"),
+        postgresql_where=text("suspected_bot OR too_large"),
+    ),
 )
-"""A person by root identity. `state` is the fold's state after the newest touchpoint; the `last_…` columns are its place in the order."""
+"""A person by root identity. `state` is the fold's state after the newest touchpoint; the `last_…` columns are its place in the order.
+Set aside are those with too many touchpoints (`suspected_bot`: nothing is folded), and those of whom a month is `too_large` for the bus
+(all is kept, nothing published)."""
 
 MONTH = Table(
     "month",
@@ -166,6 +174,29 @@ MONTH = Table(
     PrimaryKeyConstraint("root_id", "month"),
 )
 """A person's facts of one month (JSON, by key), and the fold's state before the month's first touchpoint."""
+
+TOO_LARGE = Table(
+    "too_large",
+    METADATA,
+    Column("root_id", BigInteger, nullable=False),
+    Column("month", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    PrimaryKeyConstraint("root_id", "month"),
+    sqlite_with_rowid=False,
+)
+"""The months whose facts are too large for the bus, with their size."""
+
+RELEASED = Table(
+    "released",
+    METADATA,
+    Column("command_id", _Text, nullable=False),
+    Column("identity_id", BigInteger, nullable=False),
+    Column("root_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("command_id", "identity_id"),
+    Index("released_identity", "identity_id"),
+    Index("released_root", "root_id"),
+)
+"""For whom releases hold: the identity that a command named led to this root at the command's time, and that to the next one."""
 
 UNPUBLISHED = Table(
     "unpublished",

@@ -19,6 +19,7 @@ from services.journey.store.people import People
 from services.journey.store.tables import INSTALLATION
 from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Incoming, Kept, New, Reference, Touchpoints, precedence
+from services.journey.store.weights import Weights
 from services.shared.db import Database
 from services.shared.migrating import migrate
 
@@ -51,10 +52,11 @@ class Writer:
         timing: Timing,
         people: People,
         folding: Folding,
+        weights: Weights,
     ) -> None:
-        self._namespace, self._limit = namespace, limit
+        self._namespace, self.limit = namespace, limit
         self._identities, self._commands, self._touchpoints, self._timing = identities, commands, touchpoints, timing
-        self._people, self._folding = people, folding
+        self._people, self._folding, self._weights = people, folding, weights
 
     def take(self, tx: Connection, batch: Sequence[Incoming], also: Collection[Lockable] = ()) -> None:
         """Bring the state up to these touchpoints. Raises NotLocked if more has to be locked: roll back and come again with that."""
@@ -81,19 +83,23 @@ class Writer:
         new = self._store(tx, ownership, placed, affected, copied)
         self._give(tx, ownership, new, replaced, affected)
         self._meet_on_things(tx, ownership, new, affected)
-        ownership.require(affected.keys())
-        self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(ownership, root)))
+        self._bring_up(tx, ownership, affected)
 
     def ownership(self) -> Ownership:
         """A view of identities for one batch."""
-        return Ownership(self._identities, self._touchpoints, self._commands, self._limit)
+        return Ownership(self._identities, self._touchpoints, self._commands, self.limit)
 
     def hand_over(self, tx: Connection, ownership: Ownership, moved: Mapping[Reference, tuple[Kept, int]]) -> None:
         """Give stored touchpoints to other owners, and bring all whom that concerns up to date. Raises NotLocked like `take`."""
         affected: dict[int, Affected] = {}
         self._move(tx, moved, affected)
-        ownership.require(affected.keys())
-        self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(ownership, root)))
+        self._bring_up(tx, ownership, affected)
+
+    def reconsider(self, tx: Connection, ownership: Ownership, roots: Collection[int]) -> None:
+        """Releases hold for these now, or do no more. Raises NotLocked like `take`."""
+        affected: dict[int, Affected] = {}
+        self._folding.reconsider(tx, roots, affected)
+        self._bring_up(tx, ownership, affected)
 
     # -- store once, at the right time --------------------------------------------------------------------------------------
 
@@ -235,13 +241,20 @@ class Writer:
 
     # -- facts --------------------------------------------------------------------------------------------------------------
 
+    def _bring_up(self, tx: Connection, ownership: Ownership, affected: dict[int, Affected]) -> None:
+        """Fold all whom this affects, and write what comes out."""
+        self._folding.follow(tx, ownership.view.identities, affected)
+        ownership.require(affected.keys())
+        self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(ownership, root)))
+
     def _person_id(self, ownership: Ownership, root: int) -> UUID:
         return uuid5(self._namespace, ownership.view.identities[root].name)
 
     def _write(self, tx: Connection, folded: Sequence[Folded]) -> None:
         version = self._people.next_version(tx)
-        self._people.write(tx, [one.person._replace(version=version) for one in folded])
         self._people.write_months(tx, [change for one in folded for change in one.changes], version)
+        people = self._weights.weigh(tx, folded, version)
+        self._people.write(tx, [person._replace(version=version) for person in people])
         self._people.write_journeys(
             tx, [(one.person.root, fact) for one in folded for fact in one.ended], [id for one in folded for id in one.ended_gone]
         )
