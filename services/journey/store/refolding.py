@@ -1,7 +1,7 @@
 """Folds people anew: each from the month of the first change on, until its state equals a kept one or its touchpoints end.
 
 All people of a batch go together, so that the number of statements does not grow with them: their months, their touchpoints up to
-where a kept state may be met, and, for those that did not meet it, the rest.
+where a kept state may be met, and, for those that did not meet it, the rest. Whoever has very many comes alone, slice by slice.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from services.journey.store.touchpoints import OfOthers, Span, Touchpoints
 
 NO_KEY = Key(BEGINNING_US, 0, 0, "", "")
 FIRST_MONTH, LAST_MONTH = -(2**31), 2**31
+SLICE = 2_000
+"""How many touchpoints of one person are read at a time, at least where their times differ."""
 
 
 class Derive(Protocol):
@@ -166,9 +168,17 @@ class Refolding:
         return folded + self.fold(tx, [refold.from_month_before() for refold in unmet if refold.last is None])
 
     def _feed(self, tx: Connection, spans: Sequence[tuple[_Refold, int, int]]) -> None:
-        """Advance each over its touchpoints in [from, to)."""
-        if not spans:
-            return
+        """Advance each over its touchpoints in [from, to): together, but for those who have so many that they come in slices."""
+        if together := [span for span in spans if span[0].person.touchpoints <= SLICE]:
+            self._feed_together(tx, together)
+        for refold, from_us, to_us in spans:
+            if refold.person.touchpoints > SLICE:
+                while from_us < to_us:
+                    next_us = min(self._touchpoints.time_after(tx, refold.person.root, from_us, SLICE) or END_US, to_us)
+                    self._feed_together(tx, [(refold, from_us, next_us)])
+                    from_us = next_us
+
+    def _feed_together(self, tx: Connection, spans: Sequence[tuple[_Refold, int, int]]) -> None:
         own_stored = self._touchpoints.of_owners(tx, [Span(refold.person.root, *span) for refold, *span in spans])
         own = {root: [self._derive(*one) for one in stored] for root, stored in own_stored.items()}
         wanted: list[tuple[Span, Collection[str]]] = []

@@ -223,6 +223,17 @@ class Touchpoints:
                 found.setdefault(span.owner, []).extend(self._one_of_each(tx, span, copied[span.owner]))
         return found
 
+    def time_after(self, tx: Connection, owner: int, from_us: int, count: int) -> int | None:
+        """A time from which on an owner's touchpoints come that are not among the first `count` from `from_us`; None if there are none."""
+        rows = self._db.execute(
+            tx,
+            "SELECT p.time_us FROM touchpoint p WHERE p.owner_id = :owner AND p.time_us >= :from_us ORDER BY p.time_us LIMIT 1 OFFSET :count",
+            {"owner": owner, "from_us": from_us, "count": count},
+        )
+        if rows and rows[0][0] == from_us:
+            return from_us + 1
+        return rows[0][0] if rows else None
+
     def of_others(self, tx: Connection, wanted: Sequence[tuple[Span, Collection[str]]]) -> dict[int, list[OfOthers]]:
         """Other people's touchpoints, within each person's spans, on the orders and cases (as identities) given; by person, in no order.
 
