@@ -28,6 +28,7 @@ from schemas.facts import (
     OrderFact,
     PersonMonth,
     Reason,
+    Refund,
     Step,
     SurveyFact,
     Touched,
@@ -142,7 +143,9 @@ def orders(draw: st.DrawFn) -> OrderFact:
         channel=draw(channels),
         source=draw(sources),
         amounts=sorted((Amount(max(times[0], one.at_us), one.micros, one.currency) for one in worth), key=lambda one: one.at_us),
+        refunds=draw(st.lists(st.builds(Refund, st.sampled_from(times), st.none() | st.integers(0, 10**9)), max_size=2)),
         cancelled_us=draw(st.none() | st.just(times[1])),
+        returned_us=draw(st.none() | st.sampled_from(times)),
     )
 
 

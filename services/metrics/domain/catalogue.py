@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.metrics.domain.cubes import BY_NAME
 from services.metrics.domain.kpis import Distinct, Kpi, Total
+from services.metrics.domain.order_kpis import ORDER_KPIS
 from services.metrics.domain.service_kpis import SERVICE_KPIS
 from services.metrics.domain.survey_kpis import SURVEY_KPIS
 
@@ -43,24 +44,7 @@ KPIS: tuple[Kpi, ...] = (
         Total("journeys"),
         "Journeys whose first customer touchpoint lies in the period; entry stage loyalty if the person had ordered before.",
     ),
-    Kpi(
-        "orders",
-        "Orders",
-        "count",
-        BY_NAME["orders"],
-        Total("orders"),
-        "Orders placed in the period, less those cancelled in it. The pixel's and the server's report of one order are one order.",
-    ),
-    Kpi(
-        "gross_revenue",
-        "Gross revenue",
-        "currency",
-        BY_NAME["orders"],
-        Total("gross_micros", per=1_000_000, n="orders"),
-        "The worth of orders when they are placed; an amended amount counts with its difference when it is amended, and a cancelled "
-        "order takes its worth back when it is cancelled. Refunds and returns are not subtracted. Given per currency.",
-        per=("currency",),
-    ),
+    *ORDER_KPIS,
     *SURVEY_KPIS,
     *SERVICE_KPIS,
 )

@@ -52,19 +52,21 @@ class Formula(Protocol):
 
 @dataclass(frozen=True)
 class Total:
-    """The sum of one measure. `per` divides it (1,000,000 micro-units are one unit); `n` names the measure that counts the sample."""
+    """The sum of one measure, `less` another. `per` divides it (1,000,000 micro-units are one unit); `n` names what counts the sample."""
 
     measure: str
     per: int = 1
     n: str | None = None
+    less: str | None = None
 
     def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
-        total = measures[self.measure]
+        total = measures[self.measure] - (measures[self.less] if self.less else 0)
         value = total if self.per == 1 else total / self.per
         return Answer(value, total, None, measures[self.n] if self.n else total)
 
     def text(self) -> str:
-        return self.measure if self.per == 1 else f"{self.measure} / {self.per:,}"
+        total = f"{self.measure} − {self.less}" if self.less else self.measure
+        return total if self.per == 1 else f"{f'({total})' if self.less else total} / {self.per:,}"
 
 
 @dataclass(frozen=True)
@@ -150,17 +152,18 @@ class MeanScore:
 
 @dataclass(frozen=True)
 class Average:
-    """The mean of a measure over another, such as transfers a case; no interval."""
+    """A measure over another, such as transfers a case or money an order; `per` divides it; no interval."""
 
     total: str
     n: str
+    per: int = 1
 
     def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
         total, n = measures[self.total], measures[self.n]
-        return Answer(total / n if n else None, total, n, n)
+        return Answer(total / n / self.per if n else None, total, n, n)
 
     def text(self) -> str:
-        return f"{self.total} / {self.n}"
+        return f"{self.total} / {self.n}" if self.per == 1 else f"{self.total} / {self.n} / {self.per:,}"
 
 
 @dataclass(frozen=True)

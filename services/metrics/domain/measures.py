@@ -26,7 +26,7 @@ from schemas.facts import (
     Visit,
 )
 from schemas.touchpoint import STAGES
-from services.metrics.domain import service
+from services.metrics.domain import orders, service
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import ces_answer, csat_answer, nps_answer, scored
@@ -139,30 +139,7 @@ def _visit(fact: Visit, identified: bool, calendar: Calendar) -> Iterator[Contri
 
 
 def _order(fact: OrderFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
-    """An order counts from its first moment to its cancellation, at its present worth, under the currency of that worth."""
-
-    def add(at_us: int, currency: str | None, orders: int, micros: int) -> Iterator[Contribution]:
-        dims = (currency, fact.stage, fact.channel, fact.source)
-        if orders:
-            yield Contribution("orders", "orders", at_us, None, dims, orders)
-        if micros:
-            yield Contribution("orders", "gross_micros", at_us, None, dims, micros)
-
-    changes = sorted((amount.at_us, i, amount.currency, amount.micros or 0) for i, amount in enumerate(fact.amounts))
-    at_first = [change for change in changes if change[0] <= fact.at_us]
-    currency, micros = at_first[-1][2:] if at_first else (None, 0)
-    yield from add(fact.at_us, currency, 1, micros)
-    for at_us, _, new_currency, new_micros in changes[len(at_first) :]:
-        if fact.cancelled_us is not None and at_us >= fact.cancelled_us:
-            break
-        if new_currency == currency:
-            yield from add(at_us, currency, 0, new_micros - micros)
-        else:
-            yield from add(at_us, currency, -1, -micros)
-            yield from add(at_us, new_currency, 1, new_micros)
-        currency, micros = new_currency, new_micros
-    if fact.cancelled_us is not None:
-        yield from add(max(fact.at_us, fact.cancelled_us), currency, -1, -micros)
+    return orders.contributions(fact, calendar)
 
 
 def _case(fact: CaseFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
