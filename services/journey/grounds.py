@@ -11,6 +11,7 @@ from schemas.commands import alias_command_id
 from schemas.identity import is_customer
 from schemas.times import format_time
 from services.journey.domain.evidence import Interval, intervals
+from services.journey.domain.identity import Sighting
 from services.journey.store.commands import StoredCommand, StoredCommands
 from services.journey.store.evidence import Alias, Evidence, SeenTogether
 from services.journey.store.places import Place
@@ -51,7 +52,7 @@ class Showing:
             found += self._evidence.aliases(identity, name, before, limit + 1)
         found.sort(key=_place, reverse=True)
         page = found[:limit]
-        spans = self._intervals(grounds, [one for one in page if isinstance(one, SeenTogether)], before)
+        spans = self._intervals(grounds, [one for one in page if isinstance(one, SeenTogether)])
         counting = _counting(commands)
         shown = [one for one in page if not own or not isinstance(one, SeenTogether) or one.owner == root]
         rows = [self._row(one, name, grounds, spans, counting, at_us) for one in shown]
@@ -64,15 +65,15 @@ class Showing:
     def _decisions(self, identity: int) -> list[StoredCommand]:
         return [one for one in self.commands([identity]) if one.action in ("link", "unlink")]
 
-    def _intervals(self, grounds: Grounds, seen: Sequence[SeenTogether], before: Place | None) -> Mapping[Place, Interval | None]:
+    def _intervals(self, grounds: Grounds, seen: Sequence[SeenTogether]) -> Mapping[Place, Interval | None]:
         """When each sighting that decides is in effect: always, where the owner is the same at all times."""
-        deciding = [one.place for one in seen if one.set_id in grounds.deciding]
+        deciding = [one for one in seen if one.set_id in grounds.deciding]
         if grounds.settled or not deciding:
-            return dict.fromkeys(deciding, Interval(None, None))
-        sets = grounds.deciding.keys()
-        later_us = self._evidence.next_newer_us(sets, before) if before is not None else None
-        has_older = self._evidence.has_older(sets, deciding[-1])
-        return dict(zip(deciding, intervals([place.time_us for place in deciding], later_us, has_older), strict=True))
+            return dict.fromkeys((one.place for one in deciding), Interval(None, None))
+        oldest_us, newest_us = deciding[-1].place.time_us, deciding[0].place.time_us
+        around = self._resolving.sightings(grounds.deciding, oldest_us, newest_us)
+        spans = dict(zip(map(_key, around), intervals([one.time_us for one in around]), strict=True))
+        return {one.place: spans[*one.place[:5], one.set_id] for one in deciding}
 
     def _row(
         self,
@@ -107,6 +108,11 @@ class Showing:
         row = _told("alias", alias.place.time_us, [other for other in pair if other != name], always, at_us)
         touchpoint = _touchpoint(derived.source, derived.id, derived.type)
         return row | {"touchpoint": touchpoint, "command": told_command(stored[0]) if stored else None}
+
+
+def _key(sighting: Sighting) -> tuple[int, int, int, str, str, int]:
+    """A touchpoint's place; its set tells copies apart, for each is stored under the highest of its set."""
+    return (*sighting[:5], sighting.set_id)
 
 
 def _counting(commands: Iterable[StoredCommand]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 
@@ -16,18 +17,15 @@ class Interval(NamedTuple):
         return (self.from_us is None or self.from_us <= time_us) and (self.until_us is None or time_us < self.until_us)
 
 
-def intervals(newest_first: Sequence[int], later_us: int | None, has_earlier: bool) -> list[Interval | None]:
-    """For each of these sightings, given by their times, the interval in which it is in effect; None where there is none.
+def intervals(oldest_first: Sequence[int]) -> list[Interval | None]:
+    """For each sighting that decides over a handle, given by their times, the interval in which it is in effect; None: never.
 
     In effect is the latest at or before a time, else the earliest after it (see `identity.in_effect`); of several at one time the last
-    in the order. `later_us` is the time of the next newer sighting, `has_earlier` whether there are older ones.
+    in the order.
     """
     found: list[Interval | None] = []
-    until_us = later_us
-    for index, time_us in enumerate(newest_first):
-        is_first = index == len(newest_first) - 1 and not has_earlier
-        from_us = None if is_first else time_us
+    for time_us, until_us in zip_longest(oldest_first, oldest_first[1:]):
+        is_first = not found
         is_overtaken = until_us is not None and until_us <= time_us
-        found.append(Interval(from_us, until_us) if is_first or not is_overtaken else None)
-        until_us = time_us
+        found.append(Interval(None if is_first else time_us, until_us) if is_first or not is_overtaken else None)
     return found

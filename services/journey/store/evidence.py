@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from services.journey.store.places import BEFORE, COLUMNS, FROM, NEWEST_FIRST, Place, given
+from services.journey.store.places import BEFORE, COLUMNS, NEWEST_FIRST, Place, given
 from services.shared.db import Database, Keys
 
 LAST_CHARACTER = chr(0x10FFFF)
@@ -68,26 +68,6 @@ class Evidence:
             )
             rows += self._db.execute(self._tx, each, {"limit": limit, **ranges, **ends})
         return [(row[0], row[1]) for row in rows]
-
-    def next_newer_us(self, sets: Collection[int], place: Place) -> int | None:
-        """The time of the first touchpoint of these sets at or after a place."""
-        rows = self._db.execute(
-            self._tx,
-            f"SELECT min(p.time_us) FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND {FROM}",
-            given(place),
-            k=_ids(sets),
-        )
-        return None if rows[0][0] is None else int(rows[0][0])
-
-    def has_older(self, sets: Collection[int], place: Place) -> bool:
-        """Whether these sets have a touchpoint before a place."""
-        rows = self._db.execute(
-            self._tx,
-            f"SELECT 1 FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND {BEFORE} LIMIT 1",
-            given(place),
-            k=_ids(sets),
-        )
-        return bool(rows)
 
     def aliases(self, customer: int, name: str, before: Place | None, limit: int) -> list[Alias]:
         """The newest aliases that say that a customer is another one, or that another is this one."""

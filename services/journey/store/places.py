@@ -23,7 +23,6 @@ COLUMNS = ", ".join(f"p.{name}" for name in _NAMES)
 NEWEST_FIRST = ", ".join(f"p.{name} DESC" for name in _NAMES)
 BEFORE = f"p.time_us <= :time_us AND ({COLUMNS}) < {_GIVEN}"
 AFTER = f"p.time_us >= :time_us AND ({COLUMNS}) > {_GIVEN}"
-FROM = f"p.time_us >= :time_us AND ({COLUMNS}) >= {_GIVEN}"
 
 
 def given(place: Place | None) -> Mapping[str, object]:

@@ -86,6 +86,10 @@ class Resolving:
         companies = {} if is_customer(self.name(identity)) else deciding(self._view, identity)[1]
         return sorted(one for one in set(companies.values()) - {root} if is_customer(self.name(one)))
 
+    def sightings(self, sets: Collection[int], from_us: int, to_us: int) -> Sequence[Sighting]:
+        """The sightings in some sets from one time to another, with the last before and the first after, in order."""
+        return self._identities.sightings(self._tx, sets, from_us, to_us)
+
     def names_of(self, root: int, time_us: int) -> dict[str, int]:
         """All identities that resolve to a root at a time, by name, in no order."""
         candidates = self._candidates(root)
