@@ -20,6 +20,7 @@ __all__ = [
     "START_US",
     "body",
     "case",
+    "erase",
     "incoming",
     "link",
     "order",
@@ -80,6 +81,12 @@ def release(name: str, at_us: int = 0) -> Command:
     """A release of whom an identity leads to, decided `at_us` after START_US."""
     at = format_time(START_US + at_us)
     return Command(id=f"release {name} {at_us}", action="release", identities=[name], by="ann", at=at)
+
+
+def erase(at_us: int, *identities: str) -> Command:
+    """An erasure of whom the first of these identities stands for, `at_us` after START_US."""
+    at = format_time(START_US + at_us)
+    return Command(id=f"erase {identities[0]} {at_us}", action="erase", identities=list(identities), by="ann", at=at)
 
 
 def body(accepted: Accepted) -> bytes:

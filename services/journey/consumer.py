@@ -11,15 +11,16 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from schemas.topics import COMMANDS, TOUCHPOINTS
+from schemas.topics import COMMANDS, DONE, TOUCHPOINTS
 from schemas.touchpoint import Accepted
 from schemas.vocabulary import Vocabulary
-from services.journey.domain.commands import read_decision
+from services.journey.domain.commands import read_decision, read_done
 from services.journey.domain.derive import Derived, derive
 from services.journey.monitoring import Monitoring
 from services.journey.store.commanding import Commanding
 from services.journey.store.generation import MEND, Generation
 from services.journey.store.ownership import Lockable
+from services.journey.store.receipts import Receipts
 from services.journey.store.refolding import Derive
 from services.journey.store.write import Incoming, NotLocked, Writer
 from services.shared.bus import Bus, Record
@@ -32,7 +33,9 @@ from services.shared.positions import Positions
 from services.shared.rejects import Rejects
 
 GROUP = "journey"
-TOPICS = [TOUCHPOINTS, COMMANDS]
+TOPICS = [TOUCHPOINTS, COMMANDS, DONE]
+TOLD_OF = (TOUCHPOINTS, COMMANDS)
+"""Topics whose positions others are told."""
 BATCH = 10_000
 """Records at most in one transaction: what lies ready when journey is behind. The larger, the fewer rows are written twice."""
 _accepted = msgspec.json.Decoder(Accepted)
@@ -73,7 +76,7 @@ class Consumer:
         self._bus, self._database, self._read = bus, database, read
         self._generation, self._commanding, self._writer = generation, commanding, writer
         self._monitoring, self._clock = monitoring, clock
-        self._rejects = Rejects(bus, GROUP, clock)
+        self._rejects, self._done = Rejects(bus, GROUP, clock), Receipts(database)
         self._positions = Positions(database, MEND)
         self._also: frozenset[Lockable] = frozenset()
         self._loop = ConsumeLoop(bus, database, self._positions, GROUP, TOPICS, self.apply, self.reject, on_commit, log, BATCH)
@@ -93,7 +96,7 @@ class Consumer:
 
     def positions(self, tx: Connection) -> dict[tuple[str, int], int]:
         """The next offset to read, of every (topic, partition)."""
-        return {pair: stored.next_offset for pair, stored in self._positions.read(tx).items()}
+        return {pair: stored.next_offset for pair, stored in self._positions.read(tx).items() if pair[0] in TOLD_OF}
 
     def well(self) -> None:
         """Raises Misplaced for partitions that can't go on, Unavailable for trouble that may pass."""
@@ -104,31 +107,35 @@ class Consumer:
 
     def lag(self) -> Mapping[int, int]:
         """Records not taken yet, of each partition that this process holds."""
-        ends = {topic: self._bus.end_offsets(topic) for topic in TOPICS}
+        ends = {topic: self._bus.end_offsets(topic) for topic in TOLD_OF}
         with self._database.snapshot() as tx:
             positions = self.positions(tx)
         return {
-            partition: sum(max(0, ends[topic].get(partition, 0) - positions.get((topic, partition), 0)) for topic in TOPICS)
+            partition: sum(max(0, ends[topic].get(partition, 0) - positions.get((topic, partition), 0)) for topic in TOLD_OF)
             for partition in self.assignment()
         }
 
-    def apply(self, tx: Connection, records: Sequence[Record]) -> None:
-        """Take a batch, in the loop's transaction. What can't be read is kept in `touchpoints.rejected` first.
+    def apply(self, tx: Connection, records: Sequence[Record], *, refuses: bool = True) -> None:
+        """Take a batch, in the loop's transaction. What can't be read is kept in `touchpoints.rejected` first. Touchpoints of erased
+        people are refused, unless they are of those that were kept before.
 
         Raises Unavailable if the tables were made with other settings than this process has.
         """
         self._generation.hold(tx)
         with self._monitoring.batch_seconds.time():
             decisions, bad_commands = _read_all(records, COMMANDS, read_decision)
+            done, bad_done = _read_all(records, DONE, read_done)
             batch, bad_touchpoints = _read_all(records, TOUCHPOINTS, lambda body: Incoming(self._read(body), body))
-            self._reject_all([*bad_commands, *bad_touchpoints])
+            self._reject_all([*bad_commands, *bad_done, *bad_touchpoints])
             try:
                 self._commanding.take(tx, decisions, self._also)
-                self._writer.take(tx, batch, self._also)
+                refused = self._writer.take(tx, batch, self._also, refuses=refuses)
+                self._done.put(tx, done)
             except NotLocked as error:
                 self._also |= error.identities
                 raise
             self._also = frozenset()
+        self._monitoring.refused.inc(refused)
         self._monitoring.records.inc(len(records))
         oldest_ms = min(record.timestamp_ms for record in records)
         self._monitoring.freshness_seconds.observe(max(0.0, self._clock() / 1e6 - oldest_ms / 1e3))

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas import channels, vocabulary
 from schemas.calendar import Calendar
+from schemas.commands import Action
 from schemas.times import DAY_US
 from services.journey import api, api_commands, restoring
 from services.journey.commands import Commands
@@ -25,9 +26,10 @@ from services.journey.relay import Relay
 from services.journey.restoring import Restored
 from services.journey.store.checking import Checking
 from services.journey.store.clocks import Clocks
-from services.journey.store.commanding import Commanding
+from services.journey.store.commanding import Carry, Commanding
 from services.journey.store.commands import StoredCommands
 from services.journey.store.destination import Destination
+from services.journey.store.erasing import Erasing
 from services.journey.store.folding import Folding
 from services.journey.store.generation import Generation, fingerprint
 from services.journey.store.identities import Identities
@@ -137,11 +139,13 @@ def writer_of(settings: Settings, database: Database, namespace: UUID, rules: Fo
     return Writer(namespace, limit, identities, commands, touchpoints, timing, people, folding, weights)
 
 
-def commanding_of(database: Database, writer: Writer) -> Commanding:
+def commanding_of(database: Database, writer: Writer, clock: Clock = system_clock) -> Commanding:
     """What takes commands into this database."""
     commands = StoredCommands(database)
     linking, releasing = Linking(Identities(database), commands, writer), Releasing(Releases(database, writer.limit), writer)
-    return Commanding(commands, {"link": linking.carry, "unlink": linking.carry, "release": releasing.carry})
+    erasing = Erasing(database, Identities(database), Touchpoints(database), writer, linking, clock)
+    carriers: dict[Action, Carry] = {"link": linking.carry, "unlink": linking.carry, "release": releasing.carry}
+    return Commanding(commands, carriers, erasing.carry)
 
 
 def rebuild(

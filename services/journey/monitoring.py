@@ -20,6 +20,9 @@ class Monitoring:
             "waypost_journey_records", "Records of touchpoints and commands that were taken", registry=registry
         )
         self.rejected = Counter("waypost_journey_rejected", "Records that could not be processed", ["code"], registry=registry)
+        self.refused = Counter(
+            "waypost_journey_refused", "Touchpoints that were refused because whom they are of was erased", registry=registry
+        )
         self.batch_seconds = Histogram(
             "waypost_journey_batch_seconds", "Time to apply one batch of records", registry=registry, buckets=_SECONDS
         )

@@ -172,7 +172,8 @@ class Rebuilding:
             try:
                 with self._shadow.database.transaction() as tx:
                     self._positions.move(tx, self._moves(steps))
-                    self._consumer.apply(tx, [step.record for step in steps])
+                    was_kept = steps[0].place == STORED  # an erasure that has everything to go by kept it, so it stays
+                    self._consumer.apply(tx, [step.record for step in steps], refuses=not was_kept)
             except Contended:
                 continue
             break

@@ -111,7 +111,7 @@ def running(settings: Settings, database: Database) -> Iterator[Journey]:
     """The room at work, on a bus in the settings' folder."""
     with ExitStack() as stack:
         bus = stack.enter_context(closing(EmbeddedBus(settings.data / "bus.db")))
-        names = (topics.TOUCHPOINTS, topics.REJECTED, topics.COMMANDS, topics.JOURNEYS)
+        names = (topics.TOUCHPOINTS, topics.REJECTED, topics.COMMANDS, topics.DONE, topics.JOURNEYS)
         bus.create(TopicSpec(name, PARTITIONS, compacted=name == topics.JOURNEYS) for name in names)
         registry = CollectorRegistry()
         room = build(settings, database, bus, registry, lambda: NOW_US)

@@ -249,6 +249,7 @@ class History:
         self.shared_over = shared_over
         self.arrived: list[Touchpoint] = []
         self.commands: list[Command] = []
+        self.done: set[str] = set()
         self.marks = Marks.none(veil)
 
     @property

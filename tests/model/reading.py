@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.model import Command, Touchpoint, order_of
 from tests.model.clocks import put_right
-from tests.model.identity import anchor_of, key_of, least_copies, persons, rank
+from tests.model.identity import Marks, anchor_of, key_of, least_copies, persons, rank
 
 ACTIONS = [
     "opened", "queued", "answered", "abandoned", "message", "transferred", "held", "resumed", "ended", "resolved", "reopened",
@@ -77,7 +77,7 @@ def identities(given: dict[str, Any], order: dict[str, Any] | None, case: dict[s
 
 
 def histories(
-    touchpoints: Iterable[Touchpoint], shared_over: int, commands: Iterable[Command] = ()
+    touchpoints: Iterable[Touchpoint], shared_over: int, commands: Iterable[Command] = (), marks: Marks | None = None
 ) -> dict[str, list[Touchpoint]]:
     """What each person's journeys are told from: the person's own touchpoints, and those of others on the same orders and cases.
 
@@ -86,7 +86,7 @@ def histories(
     copies about an order or case has an effect on it, the one received first, and none if the person has a copy: `amends` are the
     orders and cases that it has an effect on.
     """
-    people = persons(touchpoints, shared_over, commands)
+    people = persons(touchpoints, shared_over, commands, marks)
     return {root: sorted([*own, *of_others(root, people)], key=place) for root, own in people.items()}
 
 

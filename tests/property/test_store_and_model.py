@@ -17,7 +17,7 @@ from services.shared.db import Database
 from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, link, order, release, survey, touchpoint
 from tests.model import Command as ModelCommand
 from tests.model import Touchpoint
-from tests.model.identity import Identities, key_of, persons
+from tests.model.identity import Identities, Marks, key_of, persons
 from tests.model.journeys import journeys
 from tests.model.reading import histories, microseconds, read, read_all, whose
 from tests.parts.postgres import Postgres
@@ -162,11 +162,13 @@ def check_aside(kept: Kept, given_set: list[Touchpoint], limit: int, commands: S
     assert not aside & {root for root, _ in kept.months}
 
 
-def check_journeys(kept: Kept, given_set: list[Touchpoint], limit: int, commands: Sequence[Command] = ()) -> None:
+def check_journeys(
+    kept: Kept, given_set: list[Touchpoint], limit: int, commands: Sequence[Command] = (), marks: Marks | None = None
+) -> None:
     facts: defaultdict[str, list[Fact]] = defaultdict(list)
     for (root, _), (_, of_month) in kept.months.items():
         facts[root] += of_month.values()
-    told = histories(given_set, limit, decided(commands))
+    told = histories(given_set, limit, decided(commands), marks)
     assert facts.keys() <= told.keys()
     for root, history in told.items():
         assert stated(facts[root], "journey") == [expected(one) for one in journeys(history)]
@@ -177,7 +179,7 @@ def check_journeys(kept: Kept, given_set: list[Touchpoint], limit: int, commands
         for fact in theirs
         if isinstance(fact, (OrderFact, CaseFact))
     ]
-    assert sorted(things) == sorted(whose(persons(given_set, limit, decided(commands))).items())
+    assert sorted(things) == sorted(whose(persons(given_set, limit, decided(commands), marks)).items())
 
 
 def differences(found: Kept, wanted: Kept) -> dict[str, list[Any]]:

@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.commands import Action, Command
+from schemas.commands import Action, Command, Done
 from schemas.identity import NAMESPACE
 from schemas.times import parse_time_us
 from services.shared.errors import Rejected
 
 NAMED: dict[Action, int] = {"link": 2, "unlink": 2, "erase": 1, "release": 1}
-"""How many identities each action names."""
+"""How many identities each action names; erase may name more."""
 _command = msgspec.json.Decoder(Command)
+_done = msgspec.json.Decoder(Done)
 
 
 class Decision(NamedTuple):
@@ -38,12 +39,22 @@ def read_decision(body: bytes) -> Decision:
         raise Rejected("invalid_command", f"this is no command as journey publishes it: {error}") from None
     if not command.id or not command.by:
         raise Rejected("invalid_command", "a command has an id, and says who decided it")
-    if len(set(command.identities)) != NAMED[command.action] or len(command.identities) != NAMED[command.action]:
-        wanted = f"{command.action} names {NAMED[command.action]} different identities"
-        raise Rejected("invalid_command", wanted, "/identities")
+    named, wanted = len(command.identities), NAMED[command.action]
+    if named != len(set(command.identities)) or (named < wanted if command.action == "erase" else named != wanted):
+        raise Rejected("invalid_command", f"{command.action} names {wanted} different identities", "/identities")
     for index, identity in enumerate(command.identities):
         namespace, _, value = identity.partition(":")
         if not NAMESPACE.fullmatch(namespace) or not value:
             raise Rejected("invalid_command", "an identity is namespace:value", f"/identities/{index}")
     at_us = parse_time_us(command.at, "/at")
     return Decision(at_us, command.id, command.action, tuple(command.identities), command.by, command.reason)
+
+
+def read_done(body: bytes) -> Done:
+    """What a room did for a command. Raises Rejected("invalid_done") for what says nothing of that."""
+    try:
+        done = _done.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected("invalid_done", f"this is not what a room says of a command: {error}") from None
+    parse_time_us(done.at, "/at")
+    return done

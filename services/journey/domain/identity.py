@@ -167,8 +167,12 @@ class View:
 
     def refused_us(self, one: IdentitySet, root: int) -> int:
         """Up to when touchpoints of a set that resolve to this root are refused."""
-        wiped_us = self.identities[self.anchor(one)].wiped_us
-        return max(NEVER_US if wiped_us is None else wiped_us, self.erased_us(root))
+        anchor, until_us = self.anchor(one), self.erased_us(root)
+        for member in one.as_sent:
+            known = self.identities[member]
+            if known.wiped_us is not None and known.standing == anchor:
+                until_us = max(until_us, known.wiped_us)
+        return until_us
 
     def rule(self, identity: int) -> Rule:
         """How an identity's root is found: once and for all, or by the time."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection
@@ -25,6 +25,7 @@ from services.journey.domain.stages import INDEX
 from services.journey.domain.state import State, decode_state
 from services.journey.store.checking_rows import CheckingRows
 from services.journey.store.checking_topic import CheckingTopic
+from services.journey.store.hiding import Hidden
 from services.journey.store.identities import BEGINNING_US, END_US
 from services.journey.store.people import People, Person
 from services.journey.store.read import facts_of
@@ -51,6 +52,7 @@ class Checking:
         self._bot_touchpoints = settings.bot_touchpoints
         self._people, self._touchpoints = People(database, settings.partitions), Touchpoints(database)
         self._limit = settings.shared_handle_customers
+        self._hidden = Hidden(database)
         self._recount = Recount(database, tx, self._limit)
         self._reclock = Reclock(database, tx, derive)
         self._namespace: str = database.execute(tx, "SELECT namespace FROM installation")[0][0]
@@ -131,7 +133,8 @@ class Checking:
         self._owners(person)
         self._clocks(person.person_id)
         root = self._db.execute(self._tx, "SELECT name FROM identity WHERE id = :root", {"root": person.root})[0][0]
-        self._compare(person, "person_id", person.person_id, str(uuid5(UUID(self._namespace), root)))
+        person_id = self._hidden.person_id(self._tx, UUID(self._namespace), root)
+        self._compare(person, "person_id", person.person_id, str(person_id))
         self._compare(person, "touchpoints", person.touchpoints, len(own))
         is_bot = len(own) > self._bot_touchpoints and not self._releases.hold_for(self._tx, [person.root])
         self._compare(person, "suspected_bot", person.suspected_bot, is_bot)

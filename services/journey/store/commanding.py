@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Protocol
 
@@ -25,14 +25,23 @@ class Carry(Protocol):
         ...
 
 
+Erase = Callable[[Connection, Sequence[Decision], Collection[Lockable]], None]
+"""Carries out erasures. They are not kept like other commands: what they name is to be forgotten."""
+
+
 class Commanding:
     """Takes commands. `actions` says what carries out which action; those that share one carrier are given to it together."""
 
-    def __init__(self, commands: StoredCommands, actions: Mapping[Action, Carry]) -> None:
-        self._commands, self._actions = commands, actions
+    def __init__(self, commands: StoredCommands, actions: Mapping[Action, Carry], erase: Erase) -> None:
+        self._commands, self._actions, self._erase = commands, actions, erase
 
     def take(self, tx: Connection, decisions: Sequence[Decision], also: Collection[Lockable] = ()) -> None:
         """Keep what is new among these, and carry it out, in its order. What came before, or comes twice, changes nothing."""
+        kept = [decision for decision in decisions if decision.action != "erase"]
+        self._take(tx, kept, also)
+        self._erase(tx, [decision for decision in decisions if decision.action == "erase"], also)
+
+    def _take(self, tx: Connection, decisions: Sequence[Decision], also: Collection[Lockable]) -> None:
         if not decisions:
             return
         new = [command for command in self._commands.keep(tx, decisions) if command.action in self._actions]

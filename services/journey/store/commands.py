@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from schemas.commands import Action
 from services.journey.domain.commands import Decision
-from services.journey.domain.links import Pair, newest
+from services.journey.domain.identity import Identity
+from services.journey.domain.links import Pair, newest, pair
+from services.journey.store.hiding import Hidden
 from services.journey.store.identities import Identities
 from services.journey.store.tables import COMMAND
 from services.shared.db import Database, Keys
@@ -38,7 +40,7 @@ class StoredCommands:
     """Reads and writes in the caller's transaction."""
 
     def __init__(self, database: Database) -> None:
-        self._db, self._identities = database, Identities(database)
+        self._db, self._identities, self._hidden = database, Identities(database), Hidden(database)
 
     def keep(self, tx: Connection, decisions: Sequence[Decision]) -> list[StoredCommand]:
         """Store commands that are not kept yet, in their order, with the identities they name locked; returns those.
@@ -48,9 +50,9 @@ class StoredCommands:
         least: dict[str, Decision] = {}
         for decision in decisions:
             least[decision.id] = min(least.get(decision.id, decision), decision, key=precedence_of)
-        names = {name for decision in least.values() for name in decision.identities}
-        self._identities.make(tx, names)
-        ids = {known.name: known.id for known in self._identities.lock(tx, names)}
+        known = self._lock(tx, {name for decision in least.values() for name in decision.identities})
+        least = {id: decision for id, decision in least.items() if not _is_void(decision, known)}
+        ids = {name: one.id for name, one in known.items()}
         kept = {known.id: known for known in self.read(tx, least)}
         new = []
         for decision in sorted(least.values(), key=lambda decision: (decision.at_us, decision.id)):
@@ -61,7 +63,17 @@ class StoredCommands:
                 new.append(command)
         self._db.delete(tx, COMMAND, Keys({"id": "text"}, [(command.id,) for command in new]))
         self._db.insert(tx, COMMAND, _COLUMNS, new)
+        said = {name for command in new if command.action == "link" for name in least[command.id].identities}
+        self._identities.rename(tx, {known[name].id: name for name in said if known[name].name != name})
         return new
+
+    def _lock(self, tx: Connection, names: Collection[str]) -> dict[str, Identity]:
+        """The identities of these names, made if they are missing, locked."""
+        lost = self._hidden.names(tx, self._identities.make(tx, names))
+        self._identities.unmake(tx, lost)
+        found = {one.name: one for one in self._identities.lock(tx, set(names).difference(lost))}
+        held = {one.id: one for one in self._identities.lock_ids(tx, lost.values())}
+        return found | {name: held[id] for name, id in lost.items()}
 
     def read(self, tx: Connection, ids: Collection[str]) -> list[StoredCommand]:
         """Those of these commands that are kept."""
@@ -74,10 +86,39 @@ class StoredCommands:
         rows = self._db.execute(tx, f"{_SELECT} c.one_id = k.id UNION {_SELECT} c.other_id = k.id", k=keys)
         return sorted((StoredCommand(*row) for row in rows), key=lambda command: (command.at_us, command.id))
 
+    def take_void_links(self, tx: Connection, erased: Mapping[int, int]) -> set[Pair]:
+        """Forget the links that name one of these identities at or before the time up to which it is erased, and why links and unlinks
+        that name one were decided; returns the pairs of those links."""
+        naming = self.naming(tx, erased)
+        void = [
+            one
+            for one in naming
+            if one.action == "link" and any(one.at_us <= erased[id] for id in one.identities if id in erased)
+        ]
+        self._db.delete(tx, COMMAND, Keys({"id": "text"}, [(one.id,) for one in void]))
+        self._db.execute(
+            tx,
+            "UPDATE command SET reason = NULL FROM {k} WHERE command.id = k.id",
+            k=Keys({"id": "text"}, [(one.id,) for one in naming]),
+        )
+        return {pair(one.one, one.other) for one in void if one.other is not None}
+
+    def linked(self, tx: Connection, identities: Collection[int], erased: Mapping[int, int]) -> set[int]:
+        """Those of these identities that a link names after the time up to which they are erased."""
+        links = [one for one in (self.naming(tx, identities) if identities else []) if one.action == "link"]
+        named = {(id, one.at_us) for one in links for id in one.identities}
+        return {id for id, at_us in named if id in identities and at_us > erased.get(id, at_us)}
+
     def pairs(self, tx: Connection, identities: Collection[int]) -> dict[Pair, bool]:
         """The pairs that any of these identities is in by the newest link or unlink: True where it is a link."""
         decided = [one for one in self.naming(tx, identities) if one.action in ("link", "unlink")] if identities else []
         return newest((one.one, one.other, one.action == "link") for one in decided if one.other is not None)
+
+
+def _is_void(decision: Decision, known: Mapping[str, Identity]) -> bool:
+    """Whether a link names somebody who was erased at its time or later."""
+    erased_us = [known[name].erased_us for name in decision.identities]
+    return decision.action == "link" and any(until_us is not None and decision.at_us <= until_us for until_us in erased_us)
 
 
 def precedence_of(command: StoredCommand | Decision) -> tuple[object, ...]:

@@ -86,6 +86,8 @@ class Folding:
         aside = over - self._releases.hold_for(tx, over)
         runs, tasks, folded = [], [], []
         for root, person in people.items():
+            if not person.version and not counts[root]:
+                continue  # everything new of somebody new was refused
             person = person._replace(touchpoints=counts[root])
             run = self._in_order(person, affected[root]) if root not in aside else None
             if run is not None:

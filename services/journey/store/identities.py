@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from services.journey.domain.identity import Identity, IdentitySet, Sighting
 from services.journey.domain.links import Form
@@ -15,8 +16,8 @@ Members = tuple[int, ...]
 BEGINNING_US, END_US = -(2**62), 2**62
 Forms = Callable[[Collection[Members]], Mapping[Members, Form]]
 """Gives sets of identities, as they were sent, the form that they stand in."""
-_IDENTITY = "i.id, i.name, i.customers, i.customer_id, i.stands_for, i.is_parted"
-_SET = "s.id, s.members, s.customer_id, s.standing, s.parted"
+_IDENTITY = "i.id, i.name, i.customers, i.customer_id, i.stands_for, i.is_parted, i.erased_us, i.wiped_us, i.has_ghosts"
+_SET = "s.id, s.members, s.customer_id, s.standing, s.parted, s.has_ghosts"
 _COUNTED = (
     "SELECT o.id, count(DISTINCT s.customer_id) AS n, min(s.customer_id) AS least FROM ("
     "SELECT k.id, m.set_id FROM {k} LEFT JOIN membership m ON m.identity_id = k.id "
@@ -24,7 +25,12 @@ _COUNTED = (
     ") AS o LEFT JOIN identity_set s ON s.id = o.set_id "
     "AND (s.parted IS NULL OR ' ' || s.parted || ' ' NOT LIKE '% ' || s.customer_id || '-' || o.id || ' %') GROUP BY o.id"
 )
-_SIGHTING = "p.time_us, p.original_us, p.case_rank, p.source, p.id, a.name, p.set_id"
+_TOUCHPOINTS = (
+    "touchpoint",
+    "SELECT p.time_us, p.original_us, p.case_rank, p.source, p.id, a.name, p.set_id FROM touchpoint p "
+    "JOIN identity a ON a.id = p.anchor_id",
+)
+_GHOSTS = ("ghost", "SELECT p.time_us, p.original_us, p.case_rank, p.key, p.set_id FROM ghost p")
 
 
 class Identities:
@@ -121,7 +127,7 @@ class Identities:
 
     def reform(self, tx: Connection, sets: Sequence[IdentitySet], forms: Mapping[int, Form]) -> list[IdentitySet]:
         """Give these sets the forms that they stand in now, by set; returns them as they are then."""
-        new = [_formed(one.id, one.as_sent, forms[one.id]) for one in sets]
+        new = [_formed(one.id, one.as_sent, forms[one.id])._replace(has_ghosts=one.has_ghosts) for one in sets]
         self._db.execute(
             tx,
             "UPDATE identity_set SET customer_id = k.customer, standing = k.standing, parted = k.parted FROM {k} "
@@ -172,7 +178,7 @@ class Identities:
             "JOIN identity_set s ON s.id = m.set_id AND s.customer_id = k.customer",
             k=Keys({"handle": "bigint", "other": "bigint", "customer": "bigint"}, list(pairs)),
         )
-        return [one for one, other in ((_set(*row[:5]), row[5]) for row in rows) if other in one.as_sent]
+        return [one for one, other in ((_set(*row[:6]), row[6]) for row in rows) if other in one.as_sent]
 
     def recount(self, tx: Connection, handles: Collection[int]) -> list[Identity]:
         """Count again with how many customers these handles were seen; returns them as they are now."""
@@ -193,7 +199,10 @@ class Identities:
     def drop_unused_sets(self, tx: Connection, sets: Collection[int]) -> list[int]:
         """Forget those of these sets in which no touchpoint is left; returns their ids."""
         rows = self._db.execute(
-            tx, "SELECT k.id FROM {k} WHERE NOT EXISTS (SELECT 1 FROM touchpoint p WHERE p.set_id = k.id)", k=_ids(sets)
+            tx,
+            "SELECT k.id FROM {k} WHERE NOT EXISTS (SELECT 1 FROM touchpoint p WHERE p.set_id = k.id) "
+            "AND NOT EXISTS (SELECT 1 FROM ghost g WHERE g.set_id = k.id)",
+            k=_ids(sets),
         )
         unused = [row[0] for row in rows]
         if unused:
@@ -204,24 +213,60 @@ class Identities:
             self._db.delete(tx, IDENTITY_SET, _ids(unused))
         return unused
 
-    def sightings(self, tx: Connection, sets: Collection[int], from_us: int, to_us: int) -> list[Sighting]:
-        """The sightings in these sets from `from_us` to `to_us`, with the last before and the first after, in order."""
+    def sightings(
+        self, tx: Connection, sets: Collection[int], from_us: int, to_us: int, haunted: Collection[int] = ()
+    ) -> list[Sighting]:
+        """The sightings in these sets from `from_us` to `to_us`, with the last before and the first after, in order; of the `haunted`
+        ones, the ghosts too."""
+        found = [Sighting(*row) for row in self._sightings(tx, _TOUCHPOINTS, sets, from_us, to_us)]
+        if haunted:
+            ghosts = self._sightings(tx, _GHOSTS, haunted, from_us, to_us)
+            found += [Sighting(row[0], row[1], row[2], row[3], "", "", row[4], True) for row in ghosts]
+        return sorted(found)
+
+    def _sightings(
+        self, tx: Connection, of: tuple[str, str], sets: Collection[int], from_us: int, to_us: int
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        table, select = of
         bounds = self._db.execute(
             tx,
-            "SELECT max((SELECT max(p.time_us) FROM touchpoint p WHERE p.set_id = k.id AND p.time_us < :from_us)), "
-            "min((SELECT min(p.time_us) FROM touchpoint p WHERE p.set_id = k.id AND p.time_us > :to_us)) FROM {k}",
+            f"SELECT max((SELECT max(p.time_us) FROM {table} p WHERE p.set_id = k.id AND p.time_us < :from_us)), "
+            f"min((SELECT min(p.time_us) FROM {table} p WHERE p.set_id = k.id AND p.time_us > :to_us)) FROM {{k}}",
             {"from_us": from_us, "to_us": to_us},
             k=_ids(sets),
         )
         before, after = bounds[0]
-        rows = self._db.execute(
+        return self._db.execute(
             tx,
-            f"SELECT {_SIGHTING} FROM touchpoint p JOIN identity a ON a.id = p.anchor_id "
-            "WHERE p.set_id IN (SELECT k.id FROM {k}) AND p.time_us BETWEEN :from_us AND :to_us",
+            f"{select} WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND p.time_us BETWEEN :from_us AND :to_us",
             {"from_us": from_us if before is None else before, "to_us": to_us if after is None else after},
             k=_ids(sets),
         )
-        return sorted(Sighting(*row) for row in rows)
+
+    def unmake(self, tx: Connection, names: Collection[str]) -> None:
+        """Take identities away that were just made."""
+        self._db.execute(tx, "DELETE FROM identity WHERE name IN (SELECT k.name FROM {k})", k=_names(names))
+
+    def rename(self, tx: Connection, names: Mapping[int, str]) -> None:
+        self._db.execute(
+            tx,
+            "UPDATE identity SET name = k.name FROM {k} WHERE identity.id = k.id",
+            k=Keys({"id": "bigint", "name": "text"}, sorted(names.items())),
+        )
+
+    def haunt(self, tx: Connection, identities: Collection[int]) -> None:
+        """These are in sets with ghosts."""
+        self._db.execute(tx, "UPDATE identity SET has_ghosts = true FROM {k} WHERE identity.id = k.id", k=_ids(identities))
+
+    def mark(self, tx: Connection, untils: Mapping[int, int], wiped: bool) -> None:
+        """These are erased (and wiped) up to these times at least."""
+        columns = ("erased_us", "wiped_us") if wiped else ("erased_us",)
+        later = ", ".join(f"{name} = CASE WHEN {name} > k.until THEN {name} ELSE k.until END" for name in columns)
+        self._db.execute(
+            tx,
+            f"UPDATE identity SET {later} FROM {{k}} WHERE identity.id = k.id",
+            k=Keys({"id": "bigint", "until": "bigint"}, sorted(untils.items())),
+        )
 
     @property
     def _of_identity(self) -> str:
@@ -237,15 +282,14 @@ class Identities:
         return {one.as_sent: one for one in (_set(*row) for row in rows)}
 
 
-def _set(id: int, members: str, customer: int | None, standing: str | None, parted: str | None) -> IdentitySet:
+def _set(id: int, members: str, customer: int | None, standing: str | None, parted: str | None, has_ghosts: bool) -> IdentitySet:
     sent = _members(members)
     if standing is None and parted is None:
-        return IdentitySet(id, sent, customer)
+        return IdentitySet(id, sent, customer, has_ghosts=bool(has_ghosts))
     pairs = [part.split("-") for part in parted.split()] if parted is not None else []
     now = sent if standing is None else _members(standing)
-    return IdentitySet(
-        id, now, customer, frozenset((int(one), int(other)) for one, other in pairs), () if standing is None else sent
-    )
+    apart = frozenset((int(one), int(other)) for one, other in pairs)
+    return IdentitySet(id, now, customer, apart, () if standing is None else sent, bool(has_ghosts))
 
 
 def _formed(id: int, sent: Members, form: Form) -> IdentitySet:

@@ -24,6 +24,7 @@ class Linking:
 
     def __init__(self, identities: Identities, commands: StoredCommands, writer: Writer) -> None:
         self._identities, self._commands, self._writer = identities, commands, writer
+        writer.relink = self.bring_up
 
     def carry(self, tx: Connection, commands: Sequence[StoredCommand], also: Collection[Lockable]) -> None:
         """Carry out these links and unlinks (`commanding.Carry`)."""
@@ -43,7 +44,11 @@ class Linking:
         sets = self._sets(tx, ownership, changed, pairs)
         ownership.hold(tx, {member for one in sets for member in (*one.members, *one.as_sent)})
         formed = ownership.relink(tx, changed, sets)
-        self._writer.hand_over(tx, ownership, ownership.moved(tx, (), formed))
+        self._writer.hand_over(tx, ownership, ownership.moved(tx, (), formed), also)
+
+    def lock_class(self, tx: Connection, ownership: Ownership, identity: int) -> set[int]:
+        """Lock all that stand for an identity, itself among them."""
+        return self._lock_classes(tx, ownership, {identity})[0]
 
     def _lock_classes(self, tx: Connection, ownership: Ownership, named: Collection[int]) -> tuple[set[int], dict[Pair, bool]]:
         """Lock the classes that these are in, before and after; returns their members, and which of the members' pairs are linked.

@@ -14,6 +14,7 @@ from schemas.identity import is_customer
 from services.journey.domain.identity import Identity, IdentitySet, Rule, Settled, Sighting, Timed, View, root_at
 from services.journey.domain.links import Form, Pair, form
 from services.journey.store.commands import StoredCommands
+from services.journey.store.hiding import Hidden
 from services.journey.store.identities import BEGINNING_US, END_US, Identities, Members
 from services.journey.store.touchpoints import Kept, Reference, Touchpoints
 from services.shared.errors import Contended
@@ -38,8 +39,10 @@ class Ownership:
     `ids` has every identity by its name; whatever else counts identities counts those that they stand for.
     """
 
-    def __init__(self, identities: Identities, touchpoints: Touchpoints, commands: StoredCommands, limit: int) -> None:
-        self._identities, self._touchpoints, self._commands = identities, touchpoints, commands
+    def __init__(
+        self, identities: Identities, touchpoints: Touchpoints, commands: StoredCommands, lost: Hidden, limit: int
+    ) -> None:
+        self._identities, self._touchpoints, self._commands, self._lost = identities, touchpoints, commands, lost
         self.view = View(limit)
         self.ids: dict[str, int] = {}
         self.fresh: set[int] = set()
@@ -48,6 +51,9 @@ class Ownership:
         self._expanded: set[int] = set()
         self._sightings: dict[tuple[int, tuple[int, int]], Sequence[Sighting]] = {}
         self._windows: dict[int, tuple[int, int]] = {}
+        self.hidden: dict[int, str] = {}
+        """The names, as they came, of identities that had lost theirs."""
+        self._is_marked = False
 
     # -- locking and learning -----------------------------------------------------------------------------------------------
 
@@ -56,7 +62,8 @@ class Ownership:
         names = {name for identities in together for name in identities}
         fresh = self._identities.make(tx, names)
         standing: dict[int, int] = {}
-        for row in self._identities.lock(tx, names):
+        known = self._recognise(tx, fresh)
+        for row in self._identities.lock(tx, names.difference(known)):
             self.view.identities[row.id] = row
             self.ids[row.name] = row.id
             if row.name in fresh:
@@ -68,6 +75,16 @@ class Ownership:
         changing = {handle for identities in together for handle in self._strangers(identities)}
         frontier = {standing.get(id, id) for id in self.ids.values()} if standing else set(self.ids.values())
         self.widen(tx, frontier.union(also), changing.union(also))
+
+    def _recognise(self, tx: Connection, fresh: Collection[str]) -> Collection[str]:
+        """Those of the names just made that are of identities which had lost them; these are locked in their place."""
+        known = self._lost.names(tx, fresh)
+        if known:
+            self._identities.unmake(tx, known)
+            self.view.identities.update((row.id, row) for row in self._identities.lock_ids(tx, known.values()))
+            self.ids.update(known)
+            self.hidden.update((id, name) for name, id in known.items())
+        return known
 
     def hold(self, tx: Connection, ids: Collection[int]) -> None:
         """Lock these identities and what they stand for, and read them."""
@@ -125,6 +142,9 @@ class Ownership:
         new = self._identities.reform(tx, list(old), {id: forms[members] for id, members in sent.items()})
         for one in new:
             self.view.add_set(one)
+        if haunted := {member for one in new if one.has_ghosts for member in one.members}:
+            self._identities.haunt(tx, haunted)
+            self.view.identities.update((id, self.view.identities[id]._replace(has_ghosts=True)) for id in haunted)
         company = {member for one in (*old, *new) for member in one.members if self.view.identities[member].stands_for is None}
         company |= {id for id, stands_for in changed.items() if stands_for is None}
         handles = {one for one in company if not is_customer(self.view.identities[one].name)}
@@ -133,6 +153,55 @@ class Ownership:
         self.widen(tx, [one for one in handles if not _is_shared_twice(self.view, held[one])], moved)
         self._before = self.view.replaced(held, old)
         return new
+
+    def accompany(self, tx: Connection, identities: Collection[int]) -> None:
+        """Lock these identities and all that their ownership hangs on; stored touchpoints of theirs are about to be removed."""
+        self.hold(tx, identities)
+        standing = {self.view.identities[one].standing for one in identities}
+        self.hold(tx, standing)
+        self.widen(tx, standing, {one for one in standing if not self._is_beyond_doubt(one)})
+
+    def know(self, tx: Connection, sets: Collection[int]) -> None:
+        """Read these sets, and hold their identities."""
+        for one in self._identities.sets(tx, [set_id for set_id in sets if set_id not in self.view.sets]):
+            self.view.add_set(one)
+        self.hold(tx, {one for set_id in sets for one in (*self.view.sets[set_id].members, *self.view.sets[set_id].as_sent)})
+
+    def haunt(self, tx: Connection, sets: Collection[IdentitySet], members: Collection[int]) -> None:
+        """Some touchpoints of these sets are ghosts from now on. The view is of after it."""
+        self._identities.haunt(tx, members)
+        rows = {row.id: row for row in self._identities.read_ids(tx, members)}
+        self._before, self.view = self.view, self.view.replaced(rows, [one._replace(has_ghosts=True) for one in sets])
+        self._sightings.clear()
+
+    def mark(self, tx: Connection, identities: Collection[int]) -> None:
+        """Up to when these are erased is kept already; the view is of after it from now on."""
+        self.hold(tx, identities)
+        self.view.identities.update((row.id, row) for row in self._identities.read_ids(tx, identities))
+        self._is_marked = True
+
+    def has_marks(self) -> bool:
+        """Whether anything that is known here is erased up to some time."""
+        return any(known.erased_us is not None for known in self.view.identities.values())
+
+    def plain(self, identity: int) -> str:
+        """The name of an identity, also if it has lost it."""
+        return self.hidden.get(identity) or self.view.identities[identity].name
+
+    def rename(self, names: Mapping[int, str]) -> None:
+        """These have their names again."""
+        known = self.view.identities
+        known.update((identity, known[identity]._replace(name=name)) for identity, name in names.items())
+
+    def root(self, tx: Connection, identity: int, time_us: int) -> int:
+        """Whom an identity, which is held with its company, resolves to at a time."""
+
+        def sightings(handle: int) -> Sequence[Sighting]:
+            rule = self.view.rule(handle)
+            assert isinstance(rule, Timed)
+            return self._identities.sightings(tx, rule.sets, BEGINNING_US, END_US, rule.haunted)
+
+        return root_at(self.view, self.view.identities[identity].standing, time_us, sightings)
 
     def forget(self, tx: Connection, sets: Collection[int]) -> None:
         """Sets that lost a touchpoint: without any left they are no evidence any more."""
@@ -218,9 +287,12 @@ class Ownership:
     def _is_open(self, handle: int, depth: int) -> bool:
         """Whether the sets of a handle matter: it was seen with no customer (then its company decides), or with several."""
         known = self.view.identities.get(handle)
-        if known is None or is_customer(known.name) or known.customers == 1 or self.view.is_shared(handle):
+        if known is None or self._is_beyond_doubt(handle) or (known.customers == 1 and not known.has_ghosts):
             return False
-        return known.customers > 1 or depth < MAX_DEPTH
+        return known.customers > 0 or depth < MAX_DEPTH
+
+    def _is_beyond_doubt(self, identity: int) -> bool:
+        return is_customer(self.view.identities[identity].name) or self.view.is_shared(identity)
 
     def _expand(self, tx: Connection, handles: Collection[int]) -> set[int]:
         """Learn the sets of these handles; returns the identities in them that are not locked yet."""
@@ -254,7 +326,8 @@ class Ownership:
                 windows[handle] = (BEGINNING_US, END_US)
             elif isinstance(rule, Timed):
                 sets = {*rule.sets, *(one.id for one in self._anchored_at(handle))}
-                if handle in self.fresh or self._bridges_touched(handle, rule, times):
+                is_led_elsewhere = self._is_marked and bool(rule.haunted)
+                if handle in self.fresh or is_led_elsewhere or self._bridges_touched(handle, rule, times):
                     windows[handle] = (BEGINNING_US, END_US)
                 elif touched := [time_us for set_id in sets for time_us in times.get(set_id, ())]:
                     windows[handle] = self._window(tx, rule, min(touched), max(touched))
@@ -272,7 +345,7 @@ class Ownership:
 
     def _window(self, tx: Connection, rule: Timed, first_us: int, last_us: int) -> tuple[int, int]:
         """The times for which sightings from `first_us` to `last_us` may be in effect."""
-        around = self._identities.sightings(tx, rule.sets, first_us, last_us)
+        around = self._identities.sightings(tx, rule.sets, first_us, last_us, rule.haunted)
         later = [sighting.time_us for sighting in around if sighting.time_us > last_us]
         earlier = any(sighting.time_us < first_us for sighting in around)
         return first_us if earlier else BEGINNING_US, min(later) if later else END_US
@@ -311,7 +384,7 @@ class Ownership:
             if (handle, window) not in self._sightings:
                 rule = self.view.rule(handle)
                 assert isinstance(rule, Timed)
-                self._sightings[handle, window] = self._identities.sightings(tx, rule.sets, *window)
+                self._sightings[handle, window] = self._identities.sightings(tx, rule.sets, *window, rule.haunted)
             return self._sightings[handle, window]
 
         if one.customer is not None:

@@ -64,8 +64,8 @@ class People:
     """Reads and writes in the caller's transaction."""
 
     def __init__(self, database: Database, partitions: int) -> None:
-        self._db = database
-        self._partitions = partitions
+        self._db = self.database = database
+        self._partitions = self.partitions = partitions
 
     def read(self, tx: Connection, roots: Collection[int]) -> dict[int, Person]:
         rows = self._db.execute(
@@ -199,6 +199,38 @@ class People:
             ],
             "ON CONFLICT (system, case_id) DO UPDATE SET root_id = excluded.root_id, opened_us = excluded.opened_us, "
             "last_us = excluded.last_us, resolved = excluded.resolved, channel = excluded.channel, topic = excluded.topic, fact = excluded.fact",
+        )
+
+    def published_months(self, tx: Connection, root: int) -> list[int]:
+        """The months of a person that are published, or about to be."""
+        rows = self._db.execute(
+            tx,
+            "SELECT month FROM month WHERE root_id = :root UNION SELECT month FROM unpublished WHERE root_id = :root",
+            {"root": root},
+        )
+        return sorted(row[0] for row in rows)
+
+    def remove(self, tx: Connection, root: int) -> dict[str, int]:
+        """Take a person away, with everything that is derived from the touchpoints; returns what that was, by kind."""
+        where = "WHERE root_id = :root"
+        counts = {
+            "journeys": self._db.count(tx, f"DELETE FROM journey {where} AND NOT gone", {"root": root}),
+            "former_journeys": self._db.count(tx, f"DELETE FROM journey {where} AND gone", {"root": root}),
+            "cases": self._db.count(tx, f"DELETE FROM service_case {where}", {"root": root}),
+        }
+        for table in ("month", "unpublished", "too_large", "person"):
+            self._db.execute(tx, f"DELETE FROM {table} {where}", {"root": root})
+        return counts
+
+    def forget_former_journeys(self, tx: Connection, roots: Collection[int], first: Collection[tuple[str, str]]) -> None:
+        """Former journeys of these roots that began with one of these touchpoints, of which no copy is left, answer no more."""
+        self._db.execute(
+            tx,
+            "DELETE FROM journey WHERE gone AND root_id IN (SELECT k.id FROM {k}) "
+            "AND EXISTS (SELECT 1 FROM {f} WHERE f.source = journey.first_source AND f.id = journey.first_id) "
+            "AND NOT EXISTS (SELECT 1 FROM touchpoint p WHERE p.source = journey.first_source AND p.id = journey.first_id)",
+            k=_ids(roots),
+            f=Keys({"source": "text", "id": "text"}, sorted(set(first))),
         )
 
     def next_version(self, tx: Connection) -> int:

@@ -56,7 +56,9 @@ class Recount:
         counted = self._identities.counted(self._tx, members)
         for known in self._identities.read_ids(self._tx, members):
             customers, least = counted[known.id]
-            self._view.identities[known.id] = Identity(known.id, known.name, customers, least if customers == 1 else None)
+            only = least if customers == 1 else None
+            marks = (known.erased_us, known.wiped_us, known.has_ghosts)
+            self._view.identities[known.id] = Identity(known.id, known.name, customers, only, None, False, *marks)
         return sets
 
     def _expand(self, handles: Collection[int]) -> None:
@@ -66,7 +68,7 @@ class Recount:
             for one in handles
             if one not in self._expanded
             and not is_customer(identities[one].name)
-            and identities[one].customers != 1
+            and (identities[one].customers != 1 or identities[one].has_ghosts)
             and not self._view.is_shared(one)
         }
         if wanted:
@@ -77,5 +79,5 @@ class Recount:
         if handle not in self._sightings:
             rule = self._view.rule(handle)
             assert isinstance(rule, Timed)
-            self._sightings[handle] = self._identities.sightings(self._tx, rule.sets, BEGINNING_US, END_US)
+            self._sightings[handle] = self._identities.sightings(self._tx, rule.sets, BEGINNING_US, END_US, rule.haunted)
         return self._sightings[handle]

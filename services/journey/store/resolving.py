@@ -164,4 +164,5 @@ class Resolving:
             self._view.identities.update((row.id, row) for row in self._identities.read_ids(self._tx, missing))
 
     def _in_effect(self, sets: Sequence[int], time_us: int) -> Sighting:
-        return in_effect(self._identities.sightings(self._tx, sets, time_us, time_us), time_us)
+        haunted = [set_id for set_id in sets if self._view.sets[set_id].has_ghosts]
+        return in_effect(self._identities.sightings(self._tx, sets, time_us, time_us, haunted), time_us)

@@ -6,7 +6,7 @@ all stored touchpoints and commands as of one moment, numbered in the order in w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,15 +14,18 @@ import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, Table, Text, inspect, make_url
 
 from schemas.commands import Command
+from schemas.identity import is_customer
 from schemas.times import format_time
 from schemas.topics import COMMANDS, TOUCHPOINTS
+from services.journey.domain.links import Form
 from services.journey.domain.state import State, encode_state
 from services.journey.migrations import HISTORY
+from services.journey.store.identities import Identities
 from services.journey.store.people import pack
 from services.journey.store.refolding import NO_KEY
-from services.journey.store.tables import POSITION
+from services.journey.store.tables import ERASED_PERSON, ERASURE, GHOST, POSITION
 from services.journey.store.write import prepare
-from services.shared.db import Database, sqlite_url
+from services.shared.db import Database, Keys, sqlite_url
 from services.shared.migrating import revision
 
 Place = tuple[str, int]
@@ -95,9 +98,12 @@ class Shadow:
             if self.database.is_postgres:
                 tx.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             live = self.seeing_live(tx)
-            tx.exec_driver_sql(f"UPDATE installation SET namespace = (SELECT namespace FROM {live}installation)")
+            for column in ("namespace", "erasure_key"):
+                tx.exec_driver_sql(f"UPDATE installation SET {column} = (SELECT {column} FROM {live}installation)")
             self.database.execute(tx, "UPDATE installation SET made_by = :made_by", {"made_by": made_by})
-            tx.exec_driver_sql(f"INSERT INTO identity (id, name) SELECT id, name FROM {live}identity")
+            columns = "id, name, erased_us, wiped_us"
+            tx.exec_driver_sql(f"INSERT INTO identity ({columns}) SELECT {columns} FROM {live}identity")
+            self._copy_erasures(tx, live)
             if self.database.is_postgres:
                 tx.exec_driver_sql(
                     "SELECT setval(pg_get_serial_sequence('identity', 'id'), coalesce(max(id), 0) + 1) FROM identity"
@@ -158,6 +164,34 @@ class Shadow:
         else:
             for suffix in ("", "-wal", "-shm"):
                 self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+
+    def _copy_erasures(self, tx: Connection, live: str) -> None:
+        """What erasures left, which nothing brings back: ghosts, with their sets as they were sent."""
+        for table in (ERASURE, ERASED_PERSON, GHOST):
+            columns = ", ".join(column.name for column in table.columns)
+            tx.exec_driver_sql(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {live}{table.name}")
+        identities = Identities(self.database)
+        sent = [row[0] for row in tx.exec_driver_sql(f"SELECT members FROM {live}identity_set WHERE has_ghosts").fetchall()]
+        ids = {
+            row[0]: row[1]
+            for row in tx.exec_driver_sql(f"SELECT members, id FROM {live}identity_set WHERE has_ghosts").fetchall()
+        }
+        members = {text: tuple(map(int, text.split())) for text in sent}
+        known = {one.id: one for one in identities.read_ids(tx, {member for of in members.values() for member in of})}
+        wanted = {of: is_customer(known[of[0]].name) for of in members.values()}
+
+        def as_sent(sets: Collection[tuple[int, ...]]) -> dict[tuple[int, ...], Form]:
+            return {of: Form(of, of[0] if wanted[of] else None, frozenset()) for of in sets}
+
+        made, _ = identities.intern(tx, wanted, as_sent)
+        moves = [(ids[text], made[of].id) for text, of in members.items()]
+        renumbered = Keys({"old": "bigint", "new": "bigint"}, [(old, -new) for old, new in moves])
+        self.database.execute(tx, "UPDATE ghost SET set_id = k.new FROM {k} WHERE ghost.set_id = k.old", k=renumbered)
+        tx.exec_driver_sql("UPDATE ghost SET set_id = -set_id WHERE set_id < 0")
+        tx.exec_driver_sql("UPDATE identity_set SET has_ghosts = true")
+        if known:
+            identities.haunt(tx, known)
+            identities.recount(tx, [one for one in known if not is_customer(known[one].name)])
 
     def _copy_what_is_stored(self, tx: Connection, live: str) -> None:
         commands = self._commands(tx, live)

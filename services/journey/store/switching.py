@@ -15,12 +15,22 @@ from schemas.calendar import month_text
 from schemas.facts import month_key
 from services.journey.store.people import People, decode, pack, unpack
 from services.journey.store.shadow import STORED, Shadow, attached
-from services.journey.store.tables import DONE, ERASURE, GONE_MONTH, INSTALLATION, METADATA, MONTH, PERSON, UNPUBLISHED
+from services.journey.store.tables import (
+    DONE,
+    ERASED_PERSON,
+    ERASURE,
+    GONE_MONTH,
+    INSTALLATION,
+    METADATA,
+    MONTH,
+    PERSON,
+    UNPUBLISHED,
+)
 from services.shared.bus import partition_of
 from services.shared.db import Database, Keys
 
 PAGE = 5_000
-KEPT = frozenset({INSTALLATION.name, UNPUBLISHED.name, GONE_MONTH.name, ERASURE.name, DONE.name})
+KEPT = frozenset({INSTALLATION.name, UNPUBLISHED.name, GONE_MONTH.name, ERASURE.name, ERASED_PERSON.name, DONE.name})
 """Tables that no touchpoint and no command brings back: what was published, and what was done. They stay as they are, or are kept up here."""
 _BOTH = (
     "{new}month n JOIN {new}person q ON q.root_id = n.root_id JOIN person p ON p.person_id = q.person_id AND p.too_large = q.too_large "

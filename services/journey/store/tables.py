@@ -34,6 +34,7 @@ INSTALLATION = Table(
     Column("namespace", _Text, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("erasure_key", _Text),
     Column("journeys_id", _Text),
     Column("journeys_begin", BigInteger),
     Column("made_by", _Text),
@@ -49,6 +50,9 @@ IDENTITY = Table(
     Column("name", _Text, nullable=False, unique=True),
     Column("customers", Integer, nullable=False, server_default=text("0")),
     Column("customer_id", BigInteger),
+    Column("erased_us", BigInteger),
+    Column("wiped_us", BigInteger),
+    Column("has_ghosts", Boolean, nullable=False, server_default=text("false")),
     Column("stands_for", BigInteger),
     Column("is_parted", Boolean, nullable=False, server_default=text("false")),
     Index(
@@ -59,7 +63,8 @@ IDENTITY = Table(
     ),
 )
 """Every identity ever seen or named by a command. `customers`: with how many different customers; `customer_id`: the only one, if it
-is one. `stands_for`: the identity that it is linked to and goes by (none: itself); `is_parted`: an unlink that counts names it."""
+is one. `stands_for`: the identity that it is linked to and goes by (none: itself); `is_parted`: an unlink that counts names it.
+For `erased_us`, `wiped_us` and `has_ghosts` see `domain/identity`; of erased people the name is a keyed hash."""
 
 IDENTITY_SET = Table(
     "identity_set",
@@ -69,6 +74,7 @@ IDENTITY_SET = Table(
     Column("customer_id", BigInteger),
     Column("standing", _Text),
     Column("parted", _Text),
+    Column("has_ghosts", Boolean, nullable=False, server_default=text("false")),
     Index("identity_set_customer", "customer_id"),
 )
 """Identities seen together in one touchpoint: their ids, highest rank first, joined by spaces. `standing`: the same as they stand by
@@ -237,10 +243,34 @@ ERASURE = Table(
     Column("nulls", Integer, nullable=False),
     Column("refused", BigInteger, nullable=False),
     Column("mentioned", Integer, nullable=False),
+    Column("mentions", _Text, nullable=False, server_default=text("'[]'")),
 )
 """Erasures that were carried out, and what became of them; nothing tells whom. `removed`: rows by table, as JSON; `months`: how many were to
 be published as gone, `nulls`: of how many the null is on the bus; `refused`: touchpoints that came later and were refused; `mentioned`: how many
-touchpoints of others name the person."""
+touchpoints of others name the person, `mentions` the first of these, as JSON."""
+
+ERASED_PERSON = Table(
+    "erased_person",
+    METADATA,
+    Column("hash", _Text, primary_key=True),
+    Column("erasure", _Text, nullable=False),
+)
+"""Keyed hashes of the ids of people who were erased."""
+
+GHOST = Table(
+    "ghost",
+    METADATA,
+    Column("key", _Text, primary_key=True),
+    Column("set_id", BigInteger, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+    Column("original_us", BigInteger, nullable=False),
+    Column("case_rank", SmallInteger, nullable=False),
+    Column("received_us", BigInteger, nullable=False),
+    Column("digest", _Text, nullable=False),
+    Index("ghost_set", "set_id", "time_us"),
+)
+"""What is left of removed touchpoints, for the sake of who owned what. `key` is a keyed hash of anchor, source and id; `digest` are the
+first bytes of the body's, by which copies are told apart."""
 
 DONE = Table(
     "done",

@@ -161,6 +161,44 @@ class Touchpoints:
         self._db.delete(tx, TOUCHPOINT, keys)
         self._db.delete(tx, MENTION, keys)
 
+    def of_owner(self, tx: Connection, owner: int, until_us: int) -> list[Kept]:
+        """All touchpoints of one owner up to a time, it included."""
+        rows = self._db.execute(
+            tx,
+            "SELECT source, id, anchor_id, set_id, owner_id, time_us, received_us FROM touchpoint "
+            "WHERE owner_id = :owner AND time_us <= :until_us",
+            {"owner": owner, "until_us": until_us},
+        )
+        return [Kept(*row) for row in rows]
+
+    def retime(self, tx: Connection, now: Sequence[Derived], references: Sequence[Reference]) -> None:
+        """Give stored touchpoints the times that they have now."""
+        rows = [(*reference, one.time_us, one.original_us) for one, reference in zip(now, references, strict=True)]
+        self._db.execute(
+            tx,
+            "UPDATE touchpoint SET time_us = k.time_us, original_us = k.original_us FROM {k} "
+            "WHERE touchpoint.source = k.source AND touchpoint.id = k.id AND touchpoint.anchor_id = k.anchor",
+            k=Keys({**_REFERENCE, "time_us": "bigint", "original_us": "bigint"}, rows),
+        )
+
+    def first_us(self, tx: Connection, sets: Collection[int]) -> dict[int, int]:
+        """The time of the first touchpoint of each set that has one."""
+        rows = self._db.execute(
+            tx,
+            "SELECT k.id, (SELECT min(p.time_us) FROM touchpoint p WHERE p.set_id = k.id) FROM {k}",
+            k=Keys({"id": "bigint"}, [(id,) for id in sorted(sets)]),
+        )
+        return {row[0]: row[1] for row in rows if row[1] is not None}
+
+    def mentions_of(self, tx: Connection, names: Collection[str]) -> list[tuple[str, str, str]]:
+        """(source, id, kind) of the touchpoints that name somebody of these names who is not their person."""
+        rows = self._db.execute(
+            tx,
+            "SELECT DISTINCT m.source, m.id, m.kind FROM {k} JOIN mention m ON m.name = k.name ORDER BY m.source, m.id, m.kind",
+            k=Keys({"name": "text"}, [(name,) for name in sorted(names)]),
+        )
+        return [(row[0], row[1], row[2]) for row in rows]
+
     def mark_copies(self, tx: Connection, ids: Collection[tuple[str, str]]) -> None:
         """Note that a (source, id) came under more than one anchor."""
         self._db.execute(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import Connection
 
-from services.journey.domain.identity import IdentitySet
+from services.journey.domain.identity import NEVER_US, IdentitySet
 from services.journey.migrations import HISTORY
+from services.journey.store.burying import Burial, Hands, Risen, graveyard
 from services.journey.store.commands import StoredCommands
 from services.journey.store.folding import Affected, Folding
+from services.journey.store.ghosts import Ghost
 from services.journey.store.identities import END_US, Identities
 from services.journey.store.outcome import Folded
 from services.journey.store.ownership import Lockable, NotLocked, Ownership
@@ -36,6 +39,8 @@ def prepare(database: Database) -> UUID:
         database.insert(
             tx, INSTALLATION, ("id", "namespace", "epoch", "version"), [(1, str(uuid4()), 1, 0)], "ON CONFLICT (id) DO NOTHING"
         )
+        key = {"key": secrets.token_hex(32)}
+        database.execute(tx, "UPDATE installation SET erasure_key = :key WHERE erasure_key IS NULL", key)
         return UUID(database.execute(tx, "SELECT namespace FROM installation")[0][0])
 
 
@@ -57,17 +62,27 @@ class Writer:
         self._namespace, self.limit = namespace, limit
         self._identities, self._commands, self._touchpoints, self._timing = identities, commands, touchpoints, timing
         self._people, self._folding, self._weights = people, folding, weights
+        self._yard = graveyard(people.database, people, commands)
+        self.relink: Callable[[Connection, Collection[tuple[int, int]], Collection[Lockable]], None] | None = None
+        """What brings the state up when links of these pairs are void, as whoever carries out links sets it."""
 
-    def take(self, tx: Connection, batch: Sequence[Incoming], also: Collection[Lockable] = ()) -> None:
-        """Bring the state up to these touchpoints. Raises NotLocked if more has to be locked: roll back and come again with that."""
+    def take(self, tx: Connection, batch: Sequence[Incoming], also: Collection[Lockable] = (), *, refuses: bool = True) -> int:
+        """Bring the state up to these touchpoints; returns how many were refused, because they are of somebody who is erased.
+
+        Raises NotLocked if more has to be locked: roll back and come again with that. Without `refuses` all are kept: they were before.
+        """
         if not batch:
-            return
+            return 0
         ownership = self.ownership()
         held = self._timing.lock(tx, batch, {one for one in also if isinstance(one, str)})
         ownership.lock(tx, {tuple(one.derived.identities) for one in batch}, {one for one in also if isinstance(one, int)})
-        batch, displaced, copied = self._first_copies(tx, ownership, batch)
+        risen = self._yard.rise(tx, ownership, batch) if refuses else Risen()
+        batch, displaced, copied = self._first_copies(tx, ownership, risen.kept(batch))
         if not batch:
-            return
+            burial = self.burial(tx, ownership, {})
+            burial.count_refused(risen.dropped)
+            burial.finish()
+            return burial.refused
         if displaced:
             ownership.admit(tx, {kept.set_id for kept in displaced})
         batch, again = self._timing.put_right(tx, ownership, batch, displaced, held)
@@ -81,25 +96,80 @@ class Writer:
         if replaced:
             self._replace(tx, ownership, replaced, {its_set.id for _, its_set in placed}, affected)
         new = self._store(tx, ownership, placed, affected, copied)
-        self._give(tx, ownership, new, replaced, affected)
+        moved = self._give(tx, ownership, new, [*replaced, *risen.replaced], affected)
         self._meet_on_things(tx, ownership, new, affected)
-        self._bring_up(tx, ownership, affected)
+        burial = self.burial(tx, ownership, affected)
+        if refuses:
+            self._refuse(burial, new, moved, risen, {one.kept.reference for one in again})
+        self.end(tx, ownership, affected, burial, also)
+        return burial.refused
 
     def ownership(self) -> Ownership:
         """A view of identities for one batch."""
-        return Ownership(self._identities, self._touchpoints, self._commands, self.limit)
+        return Ownership(self._identities, self._touchpoints, self._commands, self._yard.hidden, self.limit)
 
-    def hand_over(self, tx: Connection, ownership: Ownership, moved: Mapping[Reference, tuple[Kept, int]]) -> None:
+    def burial(self, tx: Connection, ownership: Ownership, affected: dict[int, Affected]) -> Burial:
+        """What a batch removes of people who are erased."""
+        return Burial(
+            self._yard, Hands(self._touch_things, self._touch_copies, self._move, self._timing), tx, ownership, affected
+        )
+
+    def hand_over(
+        self,
+        tx: Connection,
+        ownership: Ownership,
+        moved: Mapping[Reference, tuple[Kept, int]],
+        also: Collection[Lockable] = (),
+    ) -> None:
         """Give stored touchpoints to other owners, and bring all whom that concerns up to date. Raises NotLocked like `take`."""
         affected: dict[int, Affected] = {}
         self._move(tx, moved, affected)
+        burial = self.burial(tx, ownership, affected)
+        burial.settle(moved.values())
+        self.end(tx, ownership, affected, burial, also)
+
+    def end(
+        self,
+        tx: Connection,
+        ownership: Ownership,
+        affected: dict[int, Affected],
+        burial: Burial,
+        also: Collection[Lockable] = (),
+    ) -> None:
+        """Bring all who are affected up to date, once nothing changes hands any more. Raises NotLocked like `take`."""
+        burial.finish()
         self._bring_up(tx, ownership, affected)
+        if burial.void and self.relink is not None:
+            self.relink(tx, burial.void, also)
 
     def reconsider(self, tx: Connection, ownership: Ownership, roots: Collection[int]) -> None:
         """Releases hold for these now, or do no more. Raises NotLocked like `take`."""
         affected: dict[int, Affected] = {}
         self._folding.reconsider(tx, roots, affected)
         self._bring_up(tx, ownership, affected)
+
+    # -- erased people ------------------------------------------------------------------------------------------------------
+
+    def _refuse(
+        self,
+        burial: Burial,
+        new: Sequence[New],
+        moved: Mapping[Reference, tuple[Kept, int]],
+        risen: Risen,
+        again: Collection[Reference],
+    ) -> None:
+        """What resolves to somebody who is erased is not kept, nor what is a copy of a ghost; `again` ones came before."""
+        kept = {one.reference: _kept(one) for one in new}
+        kept.update({reference: one._replace(owner=owner) for reference, (one, owner) in moved.items()})
+        came = kept.keys() - set(again)
+        burial.count_refused(risen.dropped)
+        if risen.doomed:
+            burial.remove({kept[reference]: NEVER_US for reference in risen.doomed}, came)
+            moved_by_it = burial.give()
+            kept = {reference: one for reference, one in kept.items() if reference not in risen.doomed}
+            kept.update({one.reference: one for one, _ in moved_by_it})
+        burial.settle([(one, one.owner) for one in kept.values()], came)
+        burial.reveal(one.set_id for one in new)
 
     # -- store once, at the right time --------------------------------------------------------------------------------------
 
@@ -176,11 +246,18 @@ class Writer:
     # -- who owns what ------------------------------------------------------------------------------------------------------
 
     def _give(
-        self, tx: Connection, ownership: Ownership, new: Sequence[New], replaced: Sequence[Kept], affected: dict[int, Affected]
-    ) -> None:
+        self,
+        tx: Connection,
+        ownership: Ownership,
+        new: Sequence[New],
+        replaced: Sequence[Kept | Ghost],
+        affected: dict[int, Affected],
+    ) -> dict[Reference, tuple[Kept, int]]:
         """Stored touchpoints that belong to somebody else now change hands; those of the batch without an owner get one."""
         came = [(one.set_id, one.incoming.derived.time_us) for one in new]
-        self._move(tx, ownership.moved(tx, came + [(kept.set_id, kept.time_us) for kept in replaced]), affected)
+        moved = ownership.moved(tx, came + [(kept.set_id, kept.time_us) for kept in replaced])
+        self._move(tx, moved, affected)
+        return moved
 
     def _move(self, tx: Connection, moved: Mapping[Reference, tuple[Kept, int]], affected: dict[int, Affected]) -> None:
         if not moved:
@@ -245,10 +322,14 @@ class Writer:
         """Fold all whom this affects, and write what comes out."""
         self._folding.follow(tx, ownership.view.identities, affected)
         ownership.require(affected.keys())
-        self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(ownership, root)))
+        self._write(tx, self._folding.fold(tx, affected, lambda root: self._person_id(tx, ownership, root)))
 
-    def _person_id(self, ownership: Ownership, root: int) -> UUID:
-        return uuid5(self._namespace, ownership.view.identities[root].name)
+    def _person_id(self, tx: Connection, ownership: Ownership, root: int) -> UUID:
+        """Of a person whose root was erased before, another one than then."""
+        known = ownership.view.identities[root]
+        if known.erased_us is None:
+            return uuid5(self._namespace, known.name)
+        return self._yard.hidden.person_id(tx, self._namespace, known.name)
 
     def _write(self, tx: Connection, folded: Sequence[Folded]) -> None:
         version = self._people.next_version(tx)
@@ -263,6 +344,11 @@ class Writer:
             [(one.person.root, fact) for one in folded for fact in one.cases],
             [(one.person.root, *case) for one in folded for case in one.cases_gone],
         )
+
+
+def _kept(one: New) -> Kept:
+    derived = one.incoming.derived
+    return Kept(*one.reference, one.set_id, one.owner, derived.time_us, derived.received_us)
 
 
 def _precedence(one: Incoming) -> tuple[int, bytes]:
