@@ -92,20 +92,6 @@ def export_person(url: str, token: str, identity: str, out: Path | None) -> None
             service.download(path, file)
 
 
-def check_rooms(url: str, token: str, everybody: bool, console: Console) -> bool:
-    """Whether nothing differs."""
-    mismatches = 0
-    with _asking(url, token) as service:
-        for room in ("journey", "metrics"):
-            with console.status(f"Checking {room} …"):
-                answer = service.get(f"/v1/check/{room}", {"sample": "all"} if everybody and room == "journey" else None)
-            mismatches += answer["mismatches"]
-            console.print(f"{room}: {answer['checked']:,} checked, {answer['mismatches']:,} differ")
-            for example in answer["examples"]:
-                console.print(f"  {example}", markup=False)
-    return mismatches == 0
-
-
 _NUMBERS = frozenset({"value", "numerator", "denominator", "n", "low", "high", "open"})
 
 

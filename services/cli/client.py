@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -18,6 +18,7 @@ WAIT_S = 60.0
 ANSWER_S = 900.0
 """How long one answer may take: a check recounts everything that is stored."""
 CHUNK_BYTES = 64 * 1024
+NDJSON = "application/x-ndjson"
 _RETRIED = frozenset({429, 503, 504})
 
 
@@ -63,6 +64,22 @@ class Service:
         asked = f"{path}?{urlencode(query, doseq=True)}" if query else path
         headers = {"X-Waypost-After": after} if after else {}
         return self._call("GET", asked, None, headers)
+
+    def lines(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[Any]:
+        """The JSON lines at `path` as they come; waits for the first as `get` does. Raises Unavailable if they end before their time."""
+        asked = f"{path}?{urlencode(query, doseq=True)}" if query else path
+        self.get("/health/live")  # waits until the service answers
+        try:
+            self._connection.request("GET", self._prefix + asked, None, {**self._headers, "Accept": NDJSON})
+            with self._connection.getresponse() as response:
+                if response.status != 200:
+                    problem = _decoded(response.read(), response.status, self.url) or {}
+                    raise Rejected(str(problem.get("code")), str(problem.get("message")))
+                for line in response:
+                    yield msgspec.json.decode(line)
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise Unavailable(f"{self.url}{path} did not come to its end: {error}") from None
 
     def post(self, path: str, body: object) -> Any:
         return self._call("POST", path, msgspec.json.encode(body), {"Content-Type": "application/json"})

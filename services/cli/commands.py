@@ -103,14 +103,15 @@ def simulate(
 def check(
     url: Url = DEFAULT_URL,
     token: Token = "",
-    all: Annotated[bool, typer.Option("--all", help="check everybody, not a sample")] = False,
+    all: Annotated[bool, typer.Option("--all", help="check everybody and every table, not a sample of people")] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table")] = False,
 ) -> None:
-    """Have journeys and KPIs recounted from what is stored, and say what differs."""
+    """Have journeys and KPIs recounted from what is stored, and say what differs; exit code 1 if anything does."""
     from rich.console import Console
 
-    from services.cli.asking import check_rooms
+    from services.cli.checking import check_rooms, tell_rooms
 
-    end(0 if check_rooms(url, token, all, Console()) else 1)
+    end(0 if (tell_rooms(url, token, all) if json else check_rooms(url, token, all, Console())) else 1)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from math import nan
+from uuid import uuid4
 
 from sqlalchemy import Connection
 
@@ -18,13 +19,16 @@ from services.journey.store.aside import REASONS, Aside, Reason
 from services.journey.store.checking import Checking
 from services.journey.store.refolding import Derive
 from services.shared.bus import Bus
-from services.shared.checked import Checked
+from services.shared.checked import Checked, finished
 from services.shared.clock import Clock
 from services.shared.config import Settings
 from services.shared.db import Database
 from services.shared.errors import Unavailable
 from services.shared.http import not_yet
 from services.shared.waiting import Waiting
+
+SAMPLED = 3
+"""People in one sample of the check that goes on in the background."""
 
 
 class Desk:
@@ -65,7 +69,17 @@ class Desk:
             found = Checked()
             for found in Checking(self._settings, self._database, tx, self._rules, self._read).steps(sample, self._bus):
                 yield found
-        self._monitoring.mismatches.set(found.mismatches)
+        if sample is None:
+            self._monitoring.check.complete(found)
+        else:
+            self._monitoring.check.sampled(found)
+
+    def sample(self) -> Checked:
+        """Recompute a few people, drawn by lot: their ids are hashes, and so is where to begin among them."""
+        with self._database.snapshot() as tx:
+            return finished(
+                Checking(self._settings, self._database, tx, self._rules, self._read).steps(SAMPLED, after=str(uuid4()))
+            )
 
     def wait_for(self, token: str, timeout_s: float) -> None:
         """Return when everything that a receipt's token stands for is stitched.

@@ -42,6 +42,7 @@ from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Touchpoints
 from services.journey.store.weights import Weights
 from services.journey.store.write import Writer, prepare
+from services.shared.background import Sampling
 from services.shared.bus import Bus
 from services.shared.checked import Checked
 from services.shared.clock import Clock, system_clock
@@ -64,13 +65,16 @@ class JourneyRoom:
     consumer: Consumer
     relay: Relay
     commands: Commands
+    sampling: Sampling
 
     def start(self) -> None:
         self.consumer.start()
         self.relay.start()
+        self.sampling.start()
 
     def stop(self) -> None:
         """Finish the batch in hand, publish what is committed, and stop."""
+        self.sampling.stop()
         self.consumer.stop()
         self.relay.stop()
         self.commands.close()
@@ -100,7 +104,8 @@ def build(
         Check("journey consumer", consumer.well),
         Check("journey relay", relay.well),
     ]
-    return JourneyRoom(router, checks, consumer, relay, commands)
+    sampling = Sampling(desk.sample, monitoring.check.sampled, settings.check_every_s, log)
+    return JourneyRoom(router, checks, consumer, relay, commands, sampling)
 
 
 @dataclass(frozen=True)

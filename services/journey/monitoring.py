@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.shared.lag import PerPartition
-from services.shared.mismatches import check_mismatches
+from services.shared.mismatches import CheckFigures
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
@@ -42,7 +42,7 @@ class Monitoring:
         self._suspected_bots = Gauge(
             "waypost_journey_suspected_bots", "People who are set aside, and so not in the KPIs", ["reason"], registry=registry
         )
-        self.mismatches = check_mismatches(registry).labels("journey")
+        self.check = CheckFigures(registry, "journey")
         self._registry = registry
 
     def watch_lag(self, lag: Callable[[], Mapping[int, int]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from random import Random
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from schemas.times import format_time
 from schemas.topics import JOURNEYS
 from services.metrics.answers import Answers
 from services.metrics.monitoring import Monitoring
-from services.metrics.store import checking, generations, watermarks
+from services.metrics.store import checking, generations, sampling, watermarks
 from services.metrics.store.generations import Generation
 from services.metrics.store.reading import Reading
 from services.shared.bus import Bus
@@ -76,7 +77,12 @@ class Desk:
             found = Checked()
             for found in checking.steps(self._database, tx, self.calendar, self._bus):
                 yield found
-        self._monitoring.mismatches.set(found.mismatches)
+        self._monitoring.check.complete(found)
+
+    def sample(self) -> Checked:
+        """Look at a little of it, drawn by lot."""
+        with self._database.snapshot() as tx:
+            return sampling.sample(self._database, tx, self.calendar, self._bus, Random())
 
     def _live(self, tx: Connection) -> Generation:
         live = generations.live(self._database, tx)

@@ -15,6 +15,7 @@ from services.metrics.desk import Desk
 from services.metrics.migrations import HISTORY
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import checking, generations
+from services.shared.background import Sampling
 from services.shared.bus import Bus
 from services.shared.checked import Checked
 from services.shared.clock import Clock, system_clock
@@ -36,6 +37,7 @@ class MetricsRoom:
     consumer: Consumer
     database: Database
     time_zone: str
+    sampling: Sampling
     pages: Sequence[str] = dashboard.PAGES
 
     def start(self) -> None:
@@ -43,9 +45,11 @@ class MetricsRoom:
         with self.database.transaction() as tx:
             generations.open_generation(self.database, tx, generations.generation_hash(self.time_zone))
         self.consumer.start()
+        self.sampling.start()
 
     def stop(self) -> None:
         """Finish the batch in hand and stop."""
+        self.sampling.stop()
         self.consumer.stop()
 
 
@@ -68,4 +72,5 @@ def build(
     checks = [Check("metrics database", database.ping), Check("metrics bus", bus.ping), Check("metrics consumer", consumer.well)]
     router = api.router(desk)
     router.include_router(dashboard.router())
-    return MetricsRoom(router, checks, desk, consumer, database, settings.time_zone)
+    sampling = Sampling(desk.sample, monitoring.check.sampled, settings.check_every_s, log)
+    return MetricsRoom(router, checks, desk, consumer, database, settings.time_zone, sampling)

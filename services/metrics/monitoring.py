@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.shared.lag import PerPartition
-from services.shared.mismatches import check_mismatches
+from services.shared.mismatches import CheckFigures
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
@@ -30,7 +30,7 @@ class Monitoring:
         self.question_seconds = Histogram(
             "waypost_metrics_question_seconds", "Time to answer a question", ["question"], registry=registry, buckets=_SECONDS
         )
-        self.mismatches = check_mismatches(registry).labels("metrics")
+        self.check = CheckFigures(registry, "metrics")
         self._registry = registry
 
     def watch_lag(self, lag: Callable[[], Mapping[int, int]]) -> None:

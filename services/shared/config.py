@@ -81,6 +81,10 @@ class Settings(BaseSettings):
         "", description="tokens for commands and administration, joined by commas; needed unless on loopback"
     )
     allowed_hosts: str = Field("", description="further Host headers that read and admin endpoints answer to, joined by commas")
+    check_every_s: Annotated[float, Field(ge=0)] = Field(
+        60.0,
+        description="how often a small sample is checked in the background, in seconds (at most 1 % of one CPU); 0: never",
+    )
     log: Literal["info", "warning", "error"] = Field("info", description="what is logged: one JSON line an event")
 
     @field_validator("time_zone")

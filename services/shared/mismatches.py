@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import threading
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-_OF_REGISTRY: WeakKeyDictionary[CollectorRegistry, Gauge] = WeakKeyDictionary()
+from services.shared.checked import Checked
 
 
-def check_mismatches(registry: CollectorRegistry) -> Gauge:
-    """`waypost_check_mismatches{check="journey" | "metrics"}` of a registry, made by the room that asks first."""
-    gauge = _OF_REGISTRY.get(registry)
-    if gauge is None:
-        gauge = Gauge("waypost_check_mismatches", "What the last check found wrong; must be 0", ["check"], registry=registry)
-        _OF_REGISTRY[registry] = gauge
-    return gauge
+class _Figures(NamedTuple):
+    mismatches: Gauge
+    things: Counter
+
+
+_OF_REGISTRY: WeakKeyDictionary[CollectorRegistry, _Figures] = WeakKeyDictionary()
+
+
+class CheckFigures:
+    """`waypost_check_mismatches{check="journey" | "metrics"}` and `waypost_check_things_total` of a registry. Thread-safe."""
+
+    def __init__(self, registry: CollectorRegistry, room: str) -> None:
+        if registry not in _OF_REGISTRY:
+            what = "What the last complete check, or any sample since, found wrong; must be 0"
+            _OF_REGISTRY[registry] = _Figures(
+                Gauge("waypost_check_mismatches", what, ["check"], registry=registry),
+                Counter(
+                    "waypost_check_things",
+                    "People, rows and records that checks and samples looked at",
+                    ["check"],
+                    registry=registry,
+                ),
+            )
+        figures = _OF_REGISTRY[registry]
+        self._mismatches, self._things = figures.mismatches.labels(room), figures.things.labels(room)
+        self._lock, self._most = threading.Lock(), 0
+
+    def complete(self, checked: Checked) -> None:
+        """A check of everything: what it says counts."""
+        self._set(checked, checked.mismatches)
+
+    def sampled(self, checked: Checked) -> None:
+        """A sample: what it found stands until a complete check says otherwise."""
+        with self._lock:
+            most = max(self._most, checked.mismatches)
+        self._set(checked, most)
+
+    def _set(self, checked: Checked, mismatches: int) -> None:
+        with self._lock:
+            self._most = mismatches
+            self._mismatches.set(mismatches)
+        self._things.inc(checked.checked)

@@ -14,6 +14,7 @@
 | read, resolving | what the API asks; who is who at a time, and why |
 | paths | by what two identities are one person |
 | checking, recount, reclock | everything recomputed from the stored touchpoints, and compared |
+| checking_rows, checking_topic | tables compared with each other, and with the topics |
 | generation | which settings the tables were made with |
 | shadow, switching | the second set of tables that a rebuild fills, and how it takes the place of the first |
 """

@@ -63,12 +63,12 @@ class Checking:
         """The end of `steps`."""
         return finished(self.steps(sample, bus))
 
-    def steps(self, sample: int | None, bus: Bus | None = None) -> Iterator[Checked]:
-        """Check, telling of it from time to time: of all people (None), or of the first `sample` by person_id: those are hashes,
-        so it is like drawing by lot, but repeatable. With everybody the tables are compared with each other, and with the topics of `bus`.
+    def steps(self, sample: int | None, bus: Bus | None = None, after: str = "") -> Iterator[Checked]:
+        """Check, telling of it from time to time: of all people (None), or of the first `sample` by person_id (`after` one): those are
+        hashes, so it is like drawing by lot, but repeatable. With everybody the tables are compared with each other, and with the topics of `bus`.
         """
         yield self._result
-        for person in self._all() if sample is None else self._first(sample):
+        for person in self._all() if sample is None else self._first(sample, after):
             self._result.checked += 1
             self._one(person)
             yield self._result
@@ -100,8 +100,7 @@ class Checking:
             last = rows[-1][0]
             yield from self._read([row[0] for row in rows])
 
-    def _first(self, sample: int) -> Iterator[Person]:
-        last = ""
+    def _first(self, sample: int, last: str) -> Iterator[Person]:
         while sample > 0:
             rows = self._db.execute(
                 self._tx,

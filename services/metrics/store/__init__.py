@@ -8,7 +8,8 @@ changes       facts that came and left, summed up, and noted for a generation th
 summing       sums → rollup rows and histograms, added in place
 reading       rollup rows and facts, for questions
 watermarks    how far journey had come
-checking      rollups recomputed from the stored facts, and compared
+checking      rollups recomputed from the stored facts, and compared; _facts: the other tables, _topic: with `journeys`
+sampling      a little of that, for the background
 filling       where the next generation stands
 rebuilding    a next generation from the stored facts, beside the live one
 """

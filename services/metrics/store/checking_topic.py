@@ -43,7 +43,7 @@ def topic_steps(database: Database, tx: Connection, bus: Bus, result: Checked) -
         marks = watermarks.rows(database, tx)
         _too_low(bus, result, {partition: one.next_offset for partition, one in stored.items()}, marks)
         for page in newest.pages():
-            _months(database, tx, result, [record for record in page if record.key != WATERMARK_KEY])
+            compare_months(database, tx, result, [record for record in page if record.key != WATERMARK_KEY])
             for mark in page:
                 if mark.key == WATERMARK_KEY:
                     _watermark(result, mark, marks.pop(mark.partition, None))
@@ -69,7 +69,8 @@ def _watermark(result: Checked, one: Newest, found: tuple[str, int] | None) -> N
         result.compare("", f"watermark of partition {one.partition}", found, right)
 
 
-def _months(database: Database, tx: Connection, result: Checked, page: Sequence[Newest]) -> None:
+def compare_months(database: Database, tx: Connection, result: Checked, page: Sequence[Newest]) -> None:
+    """Compare months with their newest records; one that is newer than a record with later ones is as it may be."""
     expected: dict[MonthKey, tuple[Newest, Month]] = {}
     for one in page:
         if one.offset >= 0:
@@ -84,7 +85,7 @@ def _months(database: Database, tx: Connection, result: Checked, page: Sequence[
 
 
 def _compare(result: Checked, key: MonthKey, one: Newest, found: Month, right: Month) -> None:
-    if one.later and (found.version or 0) > (right.version or 0):
+    if one.later and (found.version is None or found.version > (right.version or 0)):
         return
     of = f"of {key.month} on the topic"
     result.compare(key.person_id, f"version {of}", found.version, right.version)
