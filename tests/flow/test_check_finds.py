@@ -18,7 +18,9 @@ from sqlalchemy import Column, LargeBinary, MetaData, Table
 
 from schemas import tokens, topics, vocabulary
 from schemas.calendar import Calendar
+from schemas.commands import Command
 from schemas.facts import WATERMARK_KEY
+from schemas.times import format_time
 from services.journey.consumer import derivation
 from services.journey.main import fold_rules, writer_of
 from services.journey.store import tables as journey_tables
@@ -33,7 +35,7 @@ from services.shared.checked import Checked, finished
 from services.shared.config import Settings
 from services.shared.db import Database, sqlite_url
 from services.shared.errors import Unavailable
-from tests.builders import DAY_US, HOUR_US, body, case, incoming, link, order, survey, touchpoint, unlink
+from tests.builders import DAY_US, HOUR_US, START_US, body, case, incoming, link, order, survey, touchpoint, unlink
 from tests.flow.journey_room import PARTITIONS, running, settings_of
 from tests.parts.postgres import Postgres
 
@@ -46,6 +48,7 @@ NOT_FOUND: Mapping[str, str] = {
     "journey.erasure.*": "a record of what was done, of which nothing else is kept on purpose",
     "journey.done.*": "what other rooms said they did",
     "journey.gone_month.*": "kept only until the topic has the null",
+    "journey.too_large.*": "compared, but none of these lives fills a month beyond what the bus takes",
     "metrics.generation.hash": "a process whose settings give another hash neither writes, answers nor checks, and says so",
     "metrics.filling.*": "there only while a rebuild runs; what comes out of it is checked once it is live",
     "metrics.fact_change.*": "there only while a rebuild runs; what comes out of it is checked once it is live",
@@ -105,6 +108,7 @@ COMMANDS = [
     link("customer_id:v", "email:z@b.c", DAY_US),
     link("anonymous_id:q1", "email:q@b.c"),
     unlink("customer_id:d", "device_id:x"),
+    Command(id="release", action="release", identities=["customer_id:e"], by="ann", at=format_time(START_US)),
 ]
 
 
