@@ -185,3 +185,20 @@ def test_whom_somebody_parted_is_no_likely_duplicate(journey: Journey) -> None:
     pair = ["email:ann.lee@x.example", "email:annlee@x.example"]
     journey.command("/v1/identities/unlink", {"identities": pair, "reason": "father and son", "by": "eve"})
     assert journey.get(path)["likely_duplicates"] == []
+
+
+def test_what_an_erased_person_did_still_ends_the_time_of_others_and_is_not_told(journey: Journey) -> None:
+    journey.post(
+        touchpoint("1", 0, "customer_id:ann", "device_id:d"),
+        touchpoint("2", 10 * DAY_US, "customer_id:bob", "device_id:d"),
+        touchpoint("3", 20 * DAY_US, "customer_id:ann", "device_id:d"),
+    )
+    token = journey.room.commands.publish("erase", ["customer_id:bob"], "eve", "asked for it").token
+    journey.token = f"{journey.token},{token}"
+    rows = evidence(journey, "customer_id:ann", "device_id:d")
+    assert [told(row) for row in rows] == [
+        ("3", "customer_id:ann", at(20 * DAY_US), None, True),
+        ("1", "customer_id:ann", None, at(10 * DAY_US), False),
+    ]
+    for path in ("identities", "export"):
+        assert "bob" not in journey.ask(f"/v1/persons/customer_id:ann/{path}", {}).text

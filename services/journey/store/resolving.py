@@ -87,8 +87,9 @@ class Resolving:
         return sorted(one for one in set(companies.values()) - {root} if is_customer(self.name(one)))
 
     def sightings(self, sets: Collection[int], from_us: int, to_us: int) -> Sequence[Sighting]:
-        """The sightings in some sets from one time to another, with the last before and the first after, in order."""
-        return self._identities.sightings(self._tx, sets, from_us, to_us)
+        """The sightings in some sets from one time to another, with the last before and the first after, in order; ghosts too."""
+        haunted = [set_id for set_id in sets if self._view.sets[set_id].has_ghosts]
+        return self._identities.sightings(self._tx, sets, from_us, to_us, haunted)
 
     def names_of(self, root: int, time_us: int) -> dict[str, int]:
         """All identities that resolve to a root at a time, by name, in no order."""
@@ -164,5 +165,4 @@ class Resolving:
             self._view.identities.update((row.id, row) for row in self._identities.read_ids(self._tx, missing))
 
     def _in_effect(self, sets: Sequence[int], time_us: int) -> Sighting:
-        haunted = [set_id for set_id in sets if self._view.sets[set_id].has_ghosts]
-        return in_effect(self._identities.sightings(self._tx, sets, time_us, time_us, haunted), time_us)
+        return in_effect(self.sightings(sets, time_us, time_us), time_us)
