@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.commands import Action, Command
@@ -76,7 +76,7 @@ def test_sqlite_restores_what_was_before(sqlite: Store, delivery: Delivery, pair
     check_restored(sqlite, delivery, pair)
 
 
-@FEW
+@settings(FEW, max_examples=20)
 @given(delivery=deliveries(14, sightings() | commands((*PEOPLE[:2], *FEW_HANDLES)), 6), pair=few_pairs)
 def test_postgresql_restores_what_was_before(postgresql: Store, delivery: Delivery, pair: list[str]) -> None:
     check_restored(postgresql, delivery, pair)

@@ -52,7 +52,7 @@ def owner(model: Identities, identity: str) -> str:
     return standing if is_customer(standing) or standing in model.shared else model.owner(standing, NOW_US)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(delivery=deliveries(16, sightings() | commands((*PEOPLE[:2], *FEW_HANDLES)), 8))
 def test_there_is_a_path_between_two_exactly_if_they_are_one_person(store: Store, delivery: Delivery) -> None:
     store.clear()
