@@ -49,8 +49,8 @@ class Mortal(Database):
     is_dying = False
 
     @contextmanager
-    def snapshot(self) -> Iterator[Connection]:
-        with super().snapshot() as tx:
+    def snapshot(self, *, patient: bool = False) -> Iterator[Connection]:
+        with super().snapshot(patient=patient) as tx:
             yield tx
         happens, self.meanwhile = self.meanwhile, None
         if happens is not None:
