@@ -281,7 +281,7 @@ def test_whatever_is_killed_goes_on_where_it_was(
         known(room)
         with closing(EmbeddedBus(tmp_path / "bus.db")) as bus:
             rebuild(changed, database, bus, lambda done, total, doing: told.append((done, doing)))
-    assert told[0] == (14, STITCHING)
+    assert told[0] == (13, STITCHING)
     check_equals_a_fresh_one(tmp_path, database, changed, [*some_lives(), *coming], decisions())
 
 

@@ -18,6 +18,8 @@ from schemas.facts import WATERMARK_KEY, Watermark, month_key
 from schemas.topics import COMMANDS, JOURNEYS
 from services.journey.domain.commands import Decision, read_decision
 from services.journey.store.commands import StoredCommand, StoredCommands, precedence_of
+from services.journey.store.hiding import Hidden
+from services.journey.store.identities import Identities
 from services.journey.store.people import unpack
 from services.journey.store.relaying import Unpublished, is_identified, record
 from services.journey.store.tables import MONTH
@@ -92,8 +94,10 @@ class CheckingTopic:
                 decisions = [one for one in map(_decision, (each for each in records if each.offset < end)) if one is not None]
                 kept = {one.id: one for one in commands.read(tx, {one.id for one in decisions})}
                 names = self._names(tx, kept.values())
+                carried = self._carried_out(tx, [one for one in decisions if one.id not in kept])
                 for decision in decisions:
-                    self._command(kept.get(decision.id), decision, names)
+                    if decision.id not in carried:
+                        self._command(kept.get(decision.id), decision, names)
                 known += len(records)
                 yield None
         found = self._db.execute(tx, "SELECT count(*) FROM command")[0][0]
@@ -109,6 +113,21 @@ class CheckingTopic:
         if precedence_of(stored) >= precedence_of(decision):
             self._result.compare("", what, stored._replace(identities=()), decision._replace(identities=()))
             self._result.compare("", f"{what}: whom it names", stored.identities, decision.identities)
+
+    def _carried_out(self, tx: Connection, decisions: Sequence[Decision]) -> set[str]:
+        """Erasures, of which only that they were carried out is kept, and links that one of those made void."""
+        keys = Keys({"id": "text"}, [(one.id,) for one in decisions if one.action == "erase"])
+        carried = {row[0] for row in self._db.execute(tx, "SELECT e.id FROM {k} JOIN erasure e ON e.id = k.id", k=keys)}
+        named = {name for one in decisions if one.action != "erase" for name in one.identities}
+        ids = {one.id: one for one in Identities(self._db).read(tx, named)}
+        hidden = Hidden(self._db).names(tx, named)
+        ids.update((one.id, one) for one in Identities(self._db).read_ids(tx, set(hidden.values()) - ids.keys()))
+        erased_us = {one.name: one.erased_us for one in ids.values()}
+        erased_us.update((name, ids[id].erased_us) for name, id in hidden.items())
+        for one in decisions:
+            if any(one.at_us <= us for name in one.identities if (us := erased_us.get(name)) is not None):
+                carried.add(one.id)
+        return carried
 
     def _names(self, tx: Connection, commands: Collection[StoredCommand]) -> dict[int, str]:
         ids = {id for one in commands for id in (one.one, one.other) if id is not None}
