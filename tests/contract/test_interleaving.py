@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from schemas.commands import Command
 from schemas.touchpoint import Accepted
 from services.shared.db import Database
-from tests.builders import DAY_US, HOUR_US, body, case, link, order, touchpoint, unlink
+from tests.builders import DAY_US, HOUR_US, body, case, link, order, release, touchpoint, unlink
 from tests.contract.stepping import Stepper
 from tests.model.reading import read_all
 from tests.parts.postgres import Postgres
@@ -113,6 +113,11 @@ SCENES = {
         [touchpoint("0", 2, "customer_id:a", received_us=2)],
         [touchpoint("1", 4 * HOUR_US, "email:e", sent_us=4 * HOUR_US, received_us=HOUR_US)],
         [touchpoint("2", 3, "customer_id:a", order=order("1")), touchpoint("3", 3, "customer_id:b", sent_us=3, received_us=3)],
+    ),
+    "a release against the sign-in that moves whom it names": Scene(
+        [touchpoint("0", 0, "anonymous_id:v", "email:e")],
+        [release("anonymous_id:v", 3 * DAY_US)],
+        [touchpoint("1", 2 * DAY_US, "customer_id:a", "email:e"), touchpoint("2", 4 * DAY_US, "customer_id:b", "email:e")],
     ),
     "two that both say that a source's clock is ahead": Scene(
         [touchpoint("0", 0, "customer_id:b")],

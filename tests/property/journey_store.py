@@ -57,6 +57,8 @@ class Kept(NamedTuple):
     stands_for: dict[str, str]
     sets: dict[tuple[str, ...], tuple[object, ...]]
     memberships: set[tuple[str, tuple[str, ...]]]
+    clocks: dict[tuple[str, str, int], int]
+    released: set[tuple[str, str, str]]
 
 
 class Store:
@@ -159,7 +161,15 @@ class Store:
             row[0]: (min(row[1], limit + 1), names.get(row[2]))
             for row in self._rows(tx, "SELECT name, customers, customer_id FROM identity WHERE customers > 0")
         }
-        return Kept(touchpoints, people, months, journeys, cases, customers, stands_for, sets, memberships)
+        clocks = {
+            (row[0], names.get(row[1], ""), row[2]): row[3]
+            for row in self._rows(tx, "SELECT source, device_id, day, least_us FROM clock_day")
+        }
+        released = {
+            (row[0], names[row[1]], names[row[2]])
+            for row in self._rows(tx, "SELECT command_id, identity_id, root_id FROM released")
+        }
+        return Kept(touchpoints, people, months, journeys, cases, customers, stands_for, sets, memberships, clocks, released)
 
     def _rows(self, tx: Connection, sql: str) -> Sequence[Any]:
         return self.database.execute(tx, sql)

@@ -258,7 +258,7 @@ def test_suspected_bots_are_the_same_people_whatever_the_order(sqlite: Store, de
     check(sqlite, delivery, BOT)
 
 
-@MODERATE
+@FEW
 @given(delivery=deliveries(20, sightings() | releases() | commands((*PEOPLE[:2], *FEW_HANDLES)), 8))
 def test_the_same_people_are_released_whatever_the_order(sqlite: Store, delivery: Delivery) -> None:
     check(sqlite, delivery, 3)
