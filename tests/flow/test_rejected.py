@@ -304,3 +304,17 @@ def test_what_a_recreated_or_expired_topic_still_holds_is_read_from_its_first_re
         second.room.start()
         assert {row["source"] for row in all_rows(second, publish(second, reject("d")))} == {"a", "b", "c", "d"}
         assert second.call("GET", "/health/ready", None, {}).status_code == 200
+
+
+def test_no_byte_of_who_is_erased_is_left_in_the_embedded_database(tmp_path: Path) -> None:
+    name = "zoe.quite-unique@a.example"
+    with closing(Ingest(tmp_path)) as ingest:
+        ingest.room.start()
+        items = [{"type": "x", "identities": {"email": name}, "oops": n} for n in range(50)]
+        assert len(all_rows(ingest, ingest.post(items).json()["token"])) == 50
+        command = Command(id="k-12", action="erase", identities=[f"email:{name}"], by="sam", at=format_time(NOW_US))
+        assert all_rows(ingest, publish(ingest, msgspec.json.encode(command), topic=topics.COMMANDS)) == []
+        publish_and_wait(ingest)
+        files = list(tmp_path.glob("ingest.db*"))
+        assert files
+        assert all(name.encode() not in file.read_bytes() for file in files)

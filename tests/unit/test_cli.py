@@ -14,6 +14,7 @@ from services.cli.client import Service
 from services.cli.commands import write_key
 from services.cli.demo.compare import Line, table
 from services.cli.parts import open_bus, open_database, topic_specs
+from services.cli.rejected import selected
 from services.cli.serving import address, listen
 from services.shared.config import load
 from services.shared.errors import Misconfigured
@@ -74,3 +75,11 @@ def test_a_bus_or_database_that_is_no_address_stops_the_start(tmp_path: Path) ->
     (tmp_path / "file").touch()
     with pytest.raises(Misconfigured, match="cannot be made"):
         open_bus(load(data=tmp_path / "file" / "below"))
+
+
+def test_a_replay_says_which_records_it_means() -> None:
+    assert selected(["a"], {"code": "c"}, False) == {"ids": ["a"], "code": "c"}
+    assert selected(None, {"code": "c"}, False) == {"code": "c"}
+    assert selected(None, {}, True) == {"replayed": False}
+    with pytest.raises(Misconfigured, match="say which"):
+        selected(None, {}, False)
