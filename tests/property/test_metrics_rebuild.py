@@ -147,3 +147,17 @@ def test_the_rebuild_that_was_overtaken_by_other_settings_says_so(store: Store) 
         list(earlier)
     assert list(later) is not None
     assert Live(store.database).zone() == OTHER_ZONE
+
+
+@slow
+@given(stream=streams(), page=st.integers(1, 4))
+def test_rows_that_another_version_wrote_are_brought_up_to_date(store: Store, stream: Stream, page: int) -> None:
+    """Their times decide what a question `as_of` reads."""
+    store.fill([stream.newest])
+    right = {table: store.rows(table) for table in ("fact", "effect")}
+    with store.database.transaction() as tx:
+        store.database.execute(tx, "UPDATE fact SET until_us = until_us + 1")
+        store.database.execute(tx, "DELETE FROM effect")
+    assert list(Rebuilding(store.database, TOPIC, ZONE, page).steps())
+    assert right == {table: store.rows(table) for table in right}
+    Live(store.database).assert_exact()

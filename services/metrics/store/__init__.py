@@ -11,5 +11,6 @@ watermarks    how far journey had come
 checking      rollups recomputed from the stored facts, and compared; _facts: the other tables, _topic: with `journeys`
 sampling      a little of that, for the background
 filling       where the next generation stands
+refreshing    rows of facts brought up to what this version says of them
 rebuilding    a next generation from the stored facts, beside the live one
 """

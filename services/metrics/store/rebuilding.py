@@ -19,8 +19,9 @@ from sqlalchemy import Connection
 from schemas.calendar import Calendar
 from services.metrics.domain.rollups import Sums
 from services.metrics.migrations import HISTORY
-from services.metrics.store import changes, filling, generations
+from services.metrics.store import changes, filling, generations, refreshing
 from services.metrics.store.filling import Filling
+from services.metrics.store.refreshing import FactKey
 from services.metrics.store.summing import Summing
 from services.metrics.store.tables import POSITION, ROW_KEY
 from services.shared.bus import TopicInfo
@@ -48,11 +49,13 @@ class Progress(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """What one look at the facts or their changes found: what to add, and the changes that are counted with it."""
+    """What one look at the facts or their changes found: what to add, the changes that are counted with it, and the facts whose
+    rows another version wrote."""
 
     sums: dict[int, Sums]
     facts: int
     changes: Sequence[int]
+    stale: Sequence[FactKey]
 
 
 def rebuild(
@@ -163,11 +166,13 @@ class Rebuilding:
                 return self._changes(tx)
             facts = filling.facts_of(self._database, tx, state)
             shown = filling.changes_of(self._database, tx, state)
-        return _Read(changes.summed(facts, self._calendar), len(facts), shown)
+            stale = refreshing.stale(self._database, tx, facts)
+        return _Read(changes.summed(facts, self._calendar), len(facts), shown, stale)
 
     def _changes(self, tx: Connection) -> _Read:
         found = changes.noted(self._database, tx, self._page)
-        return _Read(changes.summed(found.values(), self._calendar), 0, list(found))
+        stale = refreshing.stale(self._database, tx, found.values())
+        return _Read(changes.summed(found.values(), self._calendar), 0, list(found), stale)
 
     def _count(self, state: Filling, found: _Read) -> Filling | None:
         """Count what was read, and go on from there; None once the generation is live."""
@@ -190,6 +195,7 @@ class Rebuilding:
         for partition, sums in sorted(found.sums.items()):
             self._summing.add(tx, generation, partition, sums)
         changes.forget(self._database, tx, found.changes)
+        refreshing.refresh(self._database, tx, found.stale)
 
     def _gains(self, tx: Connection, counted: int) -> bool:
         """Whether fewer changes wait than before those that waited then were counted. If not, consumers have to wait for the rest."""
