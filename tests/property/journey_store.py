@@ -166,7 +166,7 @@ class Store:
             for row in self._rows(tx, "SELECT source, device_id, day, least_us FROM clock_day")
         }
         released = {
-            (row[0], names[row[1]], names[row[2]])
+            (row[0], names[row[1]], names.get(row[2], ""))
             for row in self._rows(tx, "SELECT command_id, identity_id, root_id FROM released")
         }
         return Kept(touchpoints, people, months, journeys, cases, customers, stands_for, sets, memberships, clocks, released)

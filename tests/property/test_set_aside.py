@@ -13,8 +13,8 @@ from services.journey.store.people import unpack
 from services.journey.store.refolding import SLICE
 from services.journey.store.relaying import UnpublishedMonths
 from services.shared.db import Database, Keys
-from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, order, release, touchpoint
-from tests.property.journey_store import PARTITIONS, Store
+from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, erase, order, release, touchpoint
+from tests.property.journey_store import PARTITIONS, Record, Store
 from tests.property.test_store_and_model import differences
 
 LIMIT = 200
@@ -141,3 +141,17 @@ def unpublished(store: Store) -> dict[int, bytes | None]:
     with store.database.snapshot() as tx:
         months = UnpublishedMonths(store.database).read(tx, range(PARTITIONS), 100)
         return {month.month: month.facts for month in months if month.person_id == person}
+
+
+def test_a_release_of_somebody_who_is_erased_later_does_not_hold_for_who_comes_back(store: Store) -> None:
+    days: list[Record] = [body(touchpoint(f"{day}", day * DAY_US, "customer_id:bot")) for day in range(12)]
+    ways: list[list[list[Record]]] = [
+        [[release("customer_id:bot", DAY_US)], days[:6], [erase(5 * DAY_US, "customer_id:bot")], days[6:]],
+        [[erase(5 * DAY_US, "customer_id:bot")], days, [release("customer_id:bot", DAY_US)]],
+    ]
+    for batches in ways:
+        store.clear()
+        store.take(batches, bot_touchpoints=5)
+        assert store.kept().people["customer_id:bot"][1:3] == (6, True)
+    store.take([[release("customer_id:bot", 9 * DAY_US)]], bot_touchpoints=5)
+    assert store.kept().people["customer_id:bot"][1:3] == (6, False)

@@ -16,6 +16,9 @@ from services.journey.store.resolving import Resolving
 from services.journey.store.tables import RELEASED
 from services.shared.db import Database, Keys
 
+NOBODY = 0
+"""Whom a release holds for that is void: it was decided of somebody who is erased since. No identity has this number."""
+
 
 class Release(NamedTuple):
     """A release command: the identity that it names, and when it was decided."""
@@ -68,7 +71,7 @@ class Releases:
             self._db.delete(tx, RELEASED, commands)
             self._db.insert(tx, RELEASED, ("command_id", "identity_id", "root_id"), sorted(after))
         changed = {(command, root) for command, _, root in before} ^ {(command, root) for command, _, root in after}
-        return {identity for _, identity, _ in after}, {root for _, root in changed}
+        return {identity for _, identity, _ in after}, {root for _, root in changed} - {NOBODY}
 
     def differences(self, tx: Connection) -> Iterator[tuple[str, object, object]]:
         """What is kept of each release, and what is right."""
@@ -85,10 +88,17 @@ class Releases:
         resolving = Resolving(self._db, tx, self._limit)
         path: dict[int, int] = {}
         identity = release.identity
-        while identity not in path:
-            path[identity] = resolving.root(identity, release.at_us)
+        while identity not in path and identity != NOBODY:
+            is_void = self._is_erased(tx, identity, release.at_us)
+            path[identity] = NOBODY if is_void else resolving.root(identity, release.at_us)
             identity = path[identity]
         return list(path.items())
+
+    def _is_erased(self, tx: Connection, identity: int, at_us: int) -> bool:
+        rows = self._db.execute(
+            tx, "SELECT 1 FROM identity WHERE id = :id AND erased_us >= :at_us", {"id": identity, "at_us": at_us}
+        )
+        return bool(rows)
 
 
 def _ids(ids: Iterable[int]) -> Keys:

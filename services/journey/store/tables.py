@@ -202,7 +202,8 @@ RELEASED = Table(
     Index("released_identity", "identity_id"),
     Index("released_root", "root_id"),
 )
-"""For whom releases hold: the identity that a command named led to this root at the command's time, and that to the next one."""
+"""For whom releases hold: the identity that a command named led to this root at the command's time, and that to the next one; 0 where
+the person was erased since."""
 
 UNPUBLISHED = Table(
     "unpublished",
