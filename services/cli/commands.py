@@ -134,6 +134,21 @@ def kpis(
 
 
 @app.command()
+def erase(
+    id: Annotated[str, typer.Argument(help="NAMESPACE:VALUE, such as customer_id:c-42, or person_id:UUID")],
+    yes: Annotated[bool, typer.Option("--yes", help="don't ask")] = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Erase a person up to now, everywhere, and wait until it is done."""
+    from rich.console import Console
+
+    from services.cli.erasing import erase_person
+
+    end(0 if erase_person(url, token, id, yes, Console()) else 1)
+
+
+@app.command()
 def person(
     id: Annotated[str, typer.Argument(help="NAMESPACE:VALUE, such as customer_id:c-42")],
     url: Url = DEFAULT_URL,

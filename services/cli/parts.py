@@ -24,13 +24,14 @@ def open_bus(settings: Settings) -> Bus:
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
-    """All topics have equally many partitions; commands and what came of them are kept for ever, `journeys` is compacted."""
+    """All topics have equally many partitions; `journeys` is compacted. Commands name people, and journey keeps what counts of them, so the
+    bus forgets them like touchpoints."""
     partitions, retention_s = settings.partitions, settings.retention_days * _DAY_S
     return [
         TopicSpec(topics.TOUCHPOINTS, partitions, retention_s=retention_s),
         TopicSpec(topics.REJECTED, partitions, retention_s=retention_s),
-        TopicSpec(topics.COMMANDS, partitions),
-        TopicSpec(topics.DONE, partitions),
+        TopicSpec(topics.COMMANDS, partitions, retention_s=retention_s),
+        TopicSpec(topics.DONE, partitions, retention_s=retention_s),
         TopicSpec(topics.JOURNEYS, partitions, compacted=True),
     ]
 

@@ -53,8 +53,9 @@ class Commands:
         self._publisher.close()
 
     def _publish(self, command: Command) -> str:
-        """The key is the byte-smallest identity."""
-        record = Outgoing(topics.COMMANDS, min(command.identities).encode(), msgspec.json.encode(command))
+        """The key is the byte-smallest identity; of an erasure the first, which says whom it is about."""
+        key = command.identities[0] if command.action == "erase" else min(command.identities)
+        record = Outgoing(topics.COMMANDS, key.encode(), msgspec.json.encode(command))
         sent = self._publisher.publish([record])
         try:
             (position,) = sent.result(PUBLISH_TIMEOUT_S)

@@ -17,6 +17,7 @@ from services.journey.monitoring import Monitoring
 from services.journey.questions import Questions
 from services.journey.store.aside import REASONS, Aside, Reason
 from services.journey.store.checking import Checking
+from services.journey.store.receipts import Receipt, Receipts
 from services.journey.store.refolding import Derive
 from services.shared.bus import Bus
 from services.shared.checked import Checked, finished
@@ -80,6 +81,12 @@ class Desk:
             return finished(
                 Checking(self._settings, self._database, tx, self._rules, self._read).steps(SAMPLED, after=str(uuid4()))
             )
+
+    def erasure(self, id: str) -> tuple[Receipt | None, dict[str, dict[str, int]]]:
+        """What became of an erasure here, and what other rooms say of it."""
+        receipts = Receipts(self._database)
+        with self._database.snapshot() as tx:
+            return receipts.read(tx, id), receipts.done(tx, id)
 
     def wait_for(self, token: str, timeout_s: float) -> None:
         """Return when everything that a receipt's token stands for is stitched.

@@ -254,3 +254,32 @@ class CheckAnswer(BaseModel):
     checked: int = Field(description="people")
     mismatches: int
     examples: list[dict[str, Any]]
+
+
+class ErasingAnswer(BaseModel):
+    id: str = Field(description="ask for it at /v1/erasures/{id}")
+    at: str = Field(description="the person is erased up to then, it included")
+    token: str = Field(description="send it as X-Waypost-After to read what is left")
+
+
+class Held(BaseModel):
+    topic: str
+    until: str = Field(description="at the latest")
+    why: str
+
+
+class Mentioned(BaseModel):
+    touchpoints: int = Field(description="touchpoints of others that name the person, such as referred_by; they are kept")
+    first: list[dict[str, str]]
+
+
+class ErasureAnswer(BaseModel):
+    id: str
+    at: str
+    applied_at: str
+    done: bool = Field(description="nothing more is to be done; what the bus holds goes by itself")
+    steps: dict[str, bool]
+    removed: dict[str, dict[str, int]] = Field(description="what went from each store")
+    refused_since: int = Field(description="touchpoints that came later about the time before")
+    held: list[Held]
+    mentioned: Mentioned

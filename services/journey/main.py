@@ -14,7 +14,7 @@ from schemas import channels, vocabulary
 from schemas.calendar import Calendar
 from schemas.commands import Action
 from schemas.times import DAY_US
-from services.journey import api, api_commands, restoring
+from services.journey import api, api_commands, api_erasures, restoring
 from services.journey.commands import Commands
 from services.journey.consumer import Consumer, derivation
 from services.journey.desk import Desk
@@ -97,6 +97,7 @@ def build(
     commands = Commands(bus.publisher(), clock, log)
     router = api.router(desk)
     router.include_router(api_commands.router(desk, commands))
+    router.include_router(api_erasures.router(desk, commands, settings))
     checks = [
         Check("journey database", database.ping),
         Check("journey bus", bus.ping),

@@ -24,6 +24,7 @@ from services.journey.export import Export
 from services.journey.grounds import Showing
 from services.journey.store.aside import Aside
 from services.journey.store.evidence import Evidence
+from services.journey.store.hiding import Hidden
 from services.journey.store.paths import Paths
 from services.journey.store.people import Person
 from services.journey.store.places import Place
@@ -60,6 +61,7 @@ class Questions:
     ) -> None:
         self._rules, self._derive, self._now_us = rules, derive, now_us
         self._reading = Reading(database, tx, settings.partitions)
+        self._hidden, self._tx = Hidden(database), tx
         self._resolving = Resolving(database, tx, settings.shared_handle_customers)
         self._evidence = Evidence(database, tx)
         self._paths = Paths(database, tx, self._resolving)
@@ -133,7 +135,19 @@ class Questions:
         person = self._person(wanted, at_us)
         return self._resolving.name(person.root) if wanted.namespace == PERSON_ID else wanted.name
 
+    def names_to_erase(self, wanted: Wanted, at_us: int) -> list[str]:
+        """All identities of a person; the first one resolves to the person at that time."""
+        person = self._person(wanted, at_us)
+        names = self._resolving.names_of(person.root, at_us)
+        asked_for = [wanted.name] if wanted.name in names else []
+        root = self._resolving.name(person.root)
+        first = asked_for or ([root] if root in names else [])
+        return list(dict.fromkeys([*first, *sorted(names, key=rank_key), root]))
+
     def _person(self, wanted: Wanted, at_us: int) -> Person:
+        if wanted.namespace == PERSON_ID and self._hidden.is_former(self._tx, wanted.value):
+            message = "this person was erased; who comes back is somebody new, found by an identity"
+            raise Problem(410, "erased_person", message, {"identity": wanted.name})
         if wanted.namespace == PERSON_ID:
             identity = self._reading.root_of_person_id(wanted.value)
             present = self._reading.person(identity) if identity is not None else None

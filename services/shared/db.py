@@ -196,6 +196,7 @@ def _sqlite(url: str, durable: bool) -> Engine:
             f"synchronous={'FULL' if durable else 'NORMAL'}",
             "cache_size=-16000",
             "temp_store=MEMORY",
+            "secure_delete=ON",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -64,7 +64,7 @@ def test_every_topic_has_equally_many_partitions_and_only_journeys_is_compacted(
     specs = topic_specs(load(data=tmp_path, partitions=3))
     assert {spec.partitions for spec in specs} == {3}
     assert [spec.name for spec in specs if spec.compacted] == [topics.JOURNEYS]
-    assert [spec.name for spec in specs if spec.retention_s is None] == [topics.COMMANDS, topics.DONE, topics.JOURNEYS]
+    assert [spec.name for spec in specs if spec.retention_s is None] == [topics.JOURNEYS]
 
 
 def test_a_bus_or_database_that_is_no_address_stops_the_start(tmp_path: Path) -> None:
