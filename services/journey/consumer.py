@@ -79,7 +79,10 @@ class Consumer:
         self._rejects, self._done = Rejects(bus, GROUP, clock), Receipts(database)
         self._positions = Positions(database, MEND)
         self._also: frozenset[Lockable] = frozenset()
-        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, TOPICS, self.apply, self.reject, on_commit, log, BATCH)
+        self._loop = ConsumeLoop(
+            bus, database, self._positions, GROUP, TOPICS, self.apply, self.reject, self._committed, log, BATCH
+        )
+        self._on_commit, self._is_to_sweep = on_commit, False
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))
 
@@ -89,6 +92,12 @@ class Consumer:
     def stop(self) -> None:
         self._loop.stop()
         self._rejects.close()
+
+    def _committed(self) -> None:
+        self._on_commit()
+        if self._is_to_sweep:
+            self._is_to_sweep = False
+            self._database.sweep()
 
     def assignment(self) -> frozenset[int]:
         """The partitions that this process serves, of `touchpoints` and `commands` and so of `journeys`."""
@@ -129,6 +138,7 @@ class Consumer:
             self._reject_all([*bad_commands, *bad_done, *bad_touchpoints])
             try:
                 self._commanding.take(tx, decisions, self._also)
+                self._is_to_sweep |= any(decision.action == "erase" for decision in decisions)
                 refused = self._writer.take(tx, batch, self._also, refuses=refuses)
                 self._done.put(tx, done)
             except NotLocked as error:

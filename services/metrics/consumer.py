@@ -40,7 +40,10 @@ class Consumer:
         self._hash = generations.generation_hash(calendar.time_zone)
         self._positions = Positions(database, generations.MEND)
         self._rejects, self._saying = Rejects(bus, GROUP, clock), Saying(bus)
-        self._loop = ConsumeLoop(bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self._reject, waiting.notify, log)
+        self._loop = ConsumeLoop(
+            bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self._reject, self._committed, log
+        )
+        self._waiting, self._is_to_sweep = waiting, False
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))
 
@@ -78,11 +81,18 @@ class Consumer:
         months = [record for record in records if record.key != WATERMARK_KEY]
         erased = self._taking.take(tx, generation.number, months)
         watermarks.put(self._database, tx, [record for record in records if record.key == WATERMARK_KEY])
+        self._is_to_sweep |= bool(erased)
         self._saying.say([self._done(one) for one in erased])
         self._monitoring.records.inc(len(records))
         self._monitoring.batch_seconds.observe(time.perf_counter() - started_s)
         oldest_ms = min(record.timestamp_ms for record in records)
         self._monitoring.freshness_seconds.observe(max(0.0, self._clock() / 1e6 - oldest_ms / 1e3))
+
+    def _committed(self) -> None:
+        self._waiting.notify()
+        if self._is_to_sweep:
+            self._is_to_sweep = False
+            self._database.sweep()
 
     def _done(self, erased: Erased) -> Done:
         part = f"{JOURNEYS}/{erased.partition}/{erased.offset}"

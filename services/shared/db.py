@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,6 +141,12 @@ class Database:
         """Return if the database answers; raises Unavailable if not."""
         with _translated(), self.engine.connect() as tx:
             tx.exec_driver_sql("SELECT 1")
+
+    def sweep(self) -> None:
+        """After the commit of an erasure: SQLite's log forgets what was deleted, unless somebody reads an older state right now."""
+        if not self.is_postgres:
+            with closing(self.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         self.engine.dispose()
