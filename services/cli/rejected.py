@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from services.cli.client import Service
 from services.shared.errors import Misconfigured
@@ -26,12 +27,13 @@ def show(url: str, token: str, wanted: Mapping[str, str], limit: int, console: C
         counts = ", ".join(f"{name} {count:,}" for name, count in sorted(answer[title].items(), key=lambda pair: -pair[1]))
         console.print(f"{title}: {counts or 'none'}", markup=False, highlight=False)
     shown = Table(title=f"{len(answer['rejected']):,} of {answer['total']:,} rejected records, the newest first")
-    for column in ("id", "when", "source", "refused by", "code", "at", "what is wrong", "item"):
+    shown.add_column("id", no_wrap=True)
+    for column in ("refused", "item"):
         shown.add_column(column, overflow="fold")
     for row in answer["rejected"]:
-        place = f"{row['topic']}/{row['partition']}/{row['offset']}" if row["topic"] else row["pointer"]
-        cells = (row["id"], row["rejected_at"], row["source"], row["room"], _code(row), place, row["message"], _item(row))
-        shown.add_row(*map(_plain, cells))
+        place = f"{row['topic']}/{row['partition']}/{row['offset']}" if row["topic"] else row["pointer"] or "/"
+        refused = f"{row['rejected_at']} {row['source']}, by {row['room']}: {_code(row)} at {place}: {row['message']}"
+        shown.add_row(*map(Text, map(_plain, (row["id"], refused, _item(row)))))
     console.print(shown)
 
 

@@ -167,6 +167,12 @@ def test_commands_go_back_under_the_key_of_commands_and_nothing_else_is_publishe
     ((topic, key, value),) = touched(consuming, replay(consuming, ids=[row["id"]])["token"])
     assert (topic, key) == (topics.COMMANDS, b"customer_id:a")
     assert json.loads(value)["identities"] == ["email:b@x.example", "customer_id:a"]
+    erase = Command(
+        id="k-2", action="erase", identities=["email:b@x.example", "customer_id:a"], by="sam", at="2026-01-01T00:00:00Z"
+    )
+    row = refuse(consuming, Record(topics.COMMANDS, 0, 6_020, b"", msgspec.json.encode(erase), 0))
+    ((_, key, _),) = touched(consuming, replay(consuming, ids=[row["id"]])["token"])
+    assert key == b"email:b@x.example"
     for number, body in enumerate([b"null", b"{}", msgspec.json.encode(msgspec.structs.replace(command, identities=["a:1"]))]):
         row = refuse(consuming, Record(topics.COMMANDS, 0, 6_001 + number, b"", body, 0))
         assert replay(consuming, ids=[row["id"]])["results"][0]["code"] == "invalid_command"

@@ -123,10 +123,8 @@ class RejectedRecords:
         return len(ids)
 
     def delete(self, tx: Connection, ids: Sequence[str]) -> None:
-        """Delete these, with their history; on SQLite their bytes are overwritten."""
+        """Delete these, with their history."""
         rows = [(id,) for id in ids]
-        if rows and not self._database.is_postgres:
-            self._database.execute(tx, "PRAGMA secure_delete = ON")
         self._database.delete(tx, REPLAY, Keys({"rejected_id": "text"}, rows))
         self._database.delete(tx, REJECTED, Keys({"id": "text"}, rows))
 
