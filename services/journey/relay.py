@@ -29,7 +29,7 @@ from services.journey.store.destination import Destination
 from services.journey.store.relaying import Unpublished, UnpublishedMonths, record
 from services.shared.bus import MAX_RECORD_BYTES, Bus, Outgoing, Position, Publisher
 from services.shared.db import Database
-from services.shared.errors import Rejected, Unavailable
+from services.shared.errors import Misplaced, Rejected, Unavailable
 from services.shared.log import Log
 from services.shared.waiting import Waiting
 
@@ -108,7 +108,7 @@ class Relay:
                     pass
                 self.trouble, pause_s = None, FIRST_PAUSE_S
             except Exception as error:  # noqa: BLE001 - whatever it is, the relay must not end silently: it says so and comes again
-                self.trouble = str(error) if isinstance(error, Unavailable) else repr(error)
+                self.trouble = str(error) if isinstance(error, Unavailable | Misplaced) else repr(error)
                 self._log.warning("relay_paused", reason=self.trouble, pause_s=pause_s)
                 self._hold(frozenset())
                 self._stopping.wait(pause_s)
@@ -120,8 +120,10 @@ class Relay:
     def _look_at_topics(self) -> None:
         """How many partitions there are; and what the topic `journeys` has lost since the last time is listed to be published again."""
         topic = self._bus.describe(JOURNEYS)
+        if not self._topic_id:  # once, at the start
+            self._destination.require_older(self._bus)
         self._inputs, self._outputs = self._bus.describe(TOUCHPOINTS).partitions, topic.partitions
-        if self._destination.look(topic, self._bus.begin_offsets(JOURNEYS)):
+        if self._destination.look(topic, self._bus.begin_offsets(JOURNEYS), self._bus.end_offsets(JOURNEYS)):
             self._log.warning("journeys_filled_again", topic=JOURNEYS)
             self._watermarks = {}
         self._topic_id, self._look_s = topic.id, time.monotonic() + LOOK_S
@@ -202,6 +204,8 @@ class Relay:
             return
         with self._database.transaction() as tx:
             self._unpublished.done(tx, months)
+            if not self._database.is_postgres:
+                self._destination.reached(tx, self._bus.end_offsets(JOURNEYS))
             if alive := [(one.partition, one.person_id, one.month, one.version) for one in months if not is_gone(one)]:
                 self._gone.came_back(tx, alive)
             self._gone.put(tx, left)

@@ -7,16 +7,42 @@ again from what is stored, under the versions that everything has. Whoever has r
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from schemas.calendar import month_text
 from schemas.facts import month_key
+from schemas.topics import JOURNEYS
 from services.journey.store.tables import UNPUBLISHED
-from services.shared.bus import TopicInfo, partition_of
+from services.shared.bus import Bus, Record, TopicInfo, partition_of
 from services.shared.db import Database
+from services.shared.errors import Misplaced
 
+MEND = "waypost restore --database"
 PAGE = 10_000
+TAIL = 100
+"""How many of a partition's last records are looked at for versions that these tables have not given out."""
+
+
+class _Published(msgspec.Struct):
+    version: int = 0
+
+
+_decode = msgspec.json.Decoder(_Published).decode
+
+
+class _Known(NamedTuple):
+    """The topic as it was: its id, and the sums of its partitions' first and next offsets; nothing before the first look."""
+
+    topic_id: str | None
+    begin: int | None
+    end: int | None
+
+
+def _is_whole(known: _Known, topic_id: str, begin: int, end: int) -> bool:
+    return (known.topic_id, known.begin) == (topic_id, begin) and known.end is not None and end >= known.end
 
 
 class Destination:
@@ -25,27 +51,50 @@ class Destination:
     def __init__(self, database: Database, partitions: int) -> None:
         self._db, self._partitions = database, partitions
 
-    def look(self, topic: TopicInfo, begin_offsets: Mapping[int, int]) -> bool:
+    def look(self, topic: TopicInfo, begin_offsets: Mapping[int, int], end_offsets: Mapping[int, int]) -> bool:
         """Compare the topic with what it was; if it has lost anything, list every month to be published again, and say so."""
-        now = (topic.id, sum(begin_offsets.values()))
+        begin, end = sum(begin_offsets.values()), sum(end_offsets.values())
         with self._db.snapshot() as tx:
-            if self._known(tx) == now:
+            if _is_whole(self._known(tx), topic.id, begin, end):
                 return False
         with self._db.transaction() as tx:
             before = self._known(tx, self._db.for_update)
-            if before == now:
+            if _is_whole(before, topic.id, begin, end):
                 return False
             self._db.execute(
-                tx, "UPDATE installation SET journeys_id = :id, journeys_begin = :begin", {"id": now[0], "begin": now[1]}
+                tx,
+                "UPDATE installation SET journeys_id = :id, journeys_begin = :begin, journeys_end = :end",
+                {"id": topic.id, "begin": begin, "end": end},
             )
-            if before[0] is None:
+            if before.topic_id is None:
                 return False
             self._list_all(tx)
         return True
 
-    def _known(self, tx: Connection, lock: str = "") -> tuple[str | None, int | None]:
-        row = self._db.execute(tx, f"SELECT journeys_id, journeys_begin FROM installation {lock}")[0]
-        return row[0], row[1]
+    def reached(self, tx: Connection, end_offsets: Mapping[int, int]) -> None:
+        """So far the topic has come, at least. Only where topic and tables are files of one machine: a Kafka loses nothing of its end."""
+        end = {"end": sum(end_offsets.values())}
+        self._db.execute(tx, "UPDATE installation SET journeys_end = :end WHERE journeys_end < :end", end)
+
+    def require_older(self, bus: Bus) -> None:
+        """Raises Misplaced if the topic knows later versions than these tables have given out: they went back behind what they published."""
+        given = self._last_version()
+        begins = bus.begin_offsets(JOURNEYS)
+        for partition, end in bus.end_offsets(JOURNEYS).items():
+            for record in bus.read(JOURNEYS, partition, max(begins[partition], end - TAIL), TAIL):
+                if _version_of(record) > given:
+                    raise Misplaced(
+                        f"{JOURNEYS}/{partition} knows later versions than journey's tables: they were put back behind what they had "
+                        f"published (to go on, stop this process and run `{MEND}`)"
+                    )
+
+    def _last_version(self) -> int:
+        number = "(SELECT last_value FROM version_seq)" if self._db.is_postgres else "version"
+        with self._db.snapshot() as tx:
+            return int(self._db.execute(tx, f"SELECT epoch * 1099511627776 + {number} FROM installation")[0][0])
+
+    def _known(self, tx: Connection, lock: str = "") -> _Known:
+        return _Known(*self._db.execute(tx, f"SELECT journeys_id, journeys_begin, journeys_end FROM installation {lock}")[0])
 
     def _list_all(self, tx: Connection) -> None:
         last = (-(2**62), 0)
@@ -61,3 +110,11 @@ class Destination:
                 for root, month, version, person_id in rows
             ]
             self._db.insert(tx, UNPUBLISHED, ("partition", "root_id", "month", "version"), listed, "ON CONFLICT DO NOTHING")
+
+
+def _version_of(record: Record) -> int:
+    """0 for what is no month."""
+    try:
+        return _decode(record.value or b"{}").version
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0

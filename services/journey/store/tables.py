@@ -37,6 +37,7 @@ INSTALLATION = Table(
     Column("erasure_key", _Text),
     Column("journeys_id", _Text),
     Column("journeys_begin", BigInteger),
+    Column("journeys_end", BigInteger),
     Column("made_by", _Text),
 )
 """One row: the UUID namespace of person ids, and the last version given out (SQLite; PostgreSQL has the sequence `version_seq`); which
