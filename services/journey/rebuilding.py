@@ -133,14 +133,15 @@ class Rebuilding:
                 yield [_Step(record, place, record.offset + 1) for record in records]
 
     def _live_positions(self, tx: Connection | None = None) -> dict[Place, int]:
-        """How far journey is, of topics that are the ones it has read."""
+        """How far journey is, of topics that are the ones it has read; of one that lost its end, as far as there is anything."""
         if tx is None:
             with self._live.snapshot() as now:
                 return self._live_positions(now)
         stored = Positions(self._live, "").read(tx)
         infos = {topic: self._bus.describe(topic) for topic in TOPICS}
+        ends = {topic: self._bus.end_offsets(topic) for topic in TOPICS}
         return {
-            place: at.next_offset
+            place: min(at.next_offset, ends[place[0]].get(place[1], 0))
             for place, at in stored.items()
             if place[0] in infos and (at.topic_id, at.partitions) == (infos[place[0]].id, infos[place[0]].partitions)
         }

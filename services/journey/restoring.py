@@ -19,6 +19,7 @@ from schemas.facts import WATERMARK_KEY
 from schemas.topics import JOURNEYS
 from services.journey.relay import watermark
 from services.journey.store.departing import GoneMonth, GoneMonths
+from services.journey.store.destination import Destination
 from services.journey.store.people import People
 from services.journey.store.tables import UNPUBLISHED
 from services.shared.bus import Bus, Outgoing, Record
@@ -75,6 +76,7 @@ def begin_epoch(database: Database, bus: Bus, on_progress: Callable[[int], None]
         known = [month for month in ahead if month.root is not None]
         unknown = [month for month in ahead if month.root is None]
         _publish_again(database, tx, known, version)
+        Destination(database, bus.describe(JOURNEYS).partitions).begin_again(tx)  # the topic may lack what the tables have
         GoneMonths(database).put(
             tx, [GoneMonth(month.partition, month.person_id, _number(month.month), version) for month in unknown]
         )

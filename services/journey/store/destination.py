@@ -52,11 +52,17 @@ class Destination:
         self._db, self._partitions = database, partitions
 
     def look(self, topic: TopicInfo, begin_offsets: Mapping[int, int], end_offsets: Mapping[int, int]) -> bool:
-        """Compare the topic with what it was; if it has lost anything, list every month to be published again, and say so."""
+        """Compare the topic with what it was; if it has lost anything, list every month to be published again, and say so.
+
+        Raises Misplaced if it has lost its end: somebody has to find out what it still tells of people who are gone since.
+        """
         begin, end = sum(begin_offsets.values()), sum(end_offsets.values())
         with self._db.snapshot() as tx:
-            if _is_whole(self._known(tx), topic.id, begin, end):
-                return False
+            known = self._known(tx)
+        if _is_whole(known, topic.id, begin, end):
+            return False
+        if known.topic_id == topic.id and known.end is not None and end < known.end:
+            raise Misplaced(f"topic {JOURNEYS} has lost its last records (to go on, stop this process and run `{MEND}`)")
         with self._db.transaction() as tx:
             before = self._known(tx, self._db.for_update)
             if _is_whole(before, topic.id, begin, end):
@@ -68,8 +74,13 @@ class Destination:
             )
             if before.topic_id is None:
                 return False
-            self._list_all(tx)
+            self.list_all(tx)
         return True
+
+    def begin_again(self, tx: Connection) -> None:
+        """List every month, whatever the topic has, which is to be looked at as if for the first time."""
+        self._db.execute(tx, "UPDATE installation SET journeys_id = NULL, journeys_begin = NULL, journeys_end = NULL")
+        self.list_all(tx)
 
     def reached(self, tx: Connection, end_offsets: Mapping[int, int]) -> None:
         """So far the topic has come, at least. Only where topic and tables are files of one machine: a Kafka loses nothing of its end."""
@@ -96,7 +107,8 @@ class Destination:
     def _known(self, tx: Connection, lock: str = "") -> _Known:
         return _Known(*self._db.execute(tx, f"SELECT journeys_id, journeys_begin, journeys_end FROM installation {lock}")[0])
 
-    def _list_all(self, tx: Connection) -> None:
+    def list_all(self, tx: Connection) -> None:
+        """Every month is to be published again, in the version that it has."""
         last = (-(2**62), 0)
         while rows := self._db.execute(
             tx,

@@ -1,0 +1,13 @@
+"""How far months are published."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision: str | None = "0009"
+
+
+def upgrade() -> None:
+    op.add_column("installation", sa.Column("journeys_end", sa.BigInteger(), nullable=True))
