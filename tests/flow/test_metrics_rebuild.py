@@ -84,7 +84,9 @@ def test_records_that_come_meanwhile_count_once_and_answers_stay_right(bus: Bus,
             rebuild(database, topic, "UTC", meanwhile)
             running_too.result(60)
         assert version > 10
-        assert orders_and_live(room, database, room.publish()) == (bought, 2)
+        orders, live = orders_and_live(room, database, room.publish())
+        assert orders == bought
+        assert live in (2, 3), "one that begins when the other has finished fills a generation of its own"
         assert room.get("/v1/check/metrics")["mismatches"] == 0
         with database.snapshot() as tx:
             assert generations.retired(database, tx) == []
@@ -154,7 +156,8 @@ def test_a_rebuild_beside_waypost_up_is_killed_and_gone_on_with(tmp_path: Path) 
         with database.snapshot() as tx:
             live = generations.live(database, tx)
         assert live is not None
-        assert (live.number, standing(database)) == (2, 0)
+        assert live.number in (2, 3), "one that begins when the other has finished fills a generation of its own"
+        assert standing(database) == 0
 
 
 def answers(installation: Installation, token: str) -> list[object]:
