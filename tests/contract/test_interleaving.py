@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from schemas.commands import Command
 from schemas.touchpoint import Accepted
 from services.shared.db import Database
-from tests.builders import DAY_US, HOUR_US, body, case, link, order, release, touchpoint, unlink
+from tests.builders import DAY_US, HOUR_US, body, case, erase, link, order, release, touchpoint, unlink
 from tests.contract.stepping import Stepper
 from tests.model.reading import read_all
 from tests.parts.postgres import Postgres
@@ -198,5 +198,41 @@ def test_interleaved_at_every_statement(sessions: Sessions, name: str, swapped: 
     while has_more:
         kept, has_more = interleaved(sessions, scene, statements)
         assert differences(kept, wanted) == {}, f"after {statements} statements"
+        statements += 1
+    assert statements > 10
+
+
+ERASED = {
+    "an erasure against a touchpoint of the same visitor": Scene(
+        [
+            VISIT,
+            touchpoint("s", DAY_US, "customer_id:a", "anonymous_id:v"),
+            touchpoint("o", DAY_US, "customer_id:b", "device_id:d"),
+        ],
+        [erase(5 * DAY_US, "customer_id:a")],
+        [touchpoint("2", 2 * DAY_US, "anonymous_id:v"), touchpoint("3", 3 * DAY_US, "customer_id:a", "device_id:d")],
+    ),
+    "an erasure against the same person's coming back": Scene(
+        [touchpoint("1", 0, "customer_id:a", "email:e")],
+        [erase(5 * DAY_US, "customer_id:a")],
+        [touchpoint("2", 8 * DAY_US, "customer_id:a", "email:e")],
+    ),
+}
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["", "the other way round"])
+@pytest.mark.parametrize("name", ERASED)
+def test_an_erasure_interleaved_at_every_statement(sessions: Sessions, name: str, swapped: bool) -> None:
+    scene = ERASED[name]
+    sessions.store.clear()
+    sessions.store.take(scene.batches(), scene.limit)
+    wanted = sessions.store.kept(scene.limit)
+    if swapped:
+        scene = scene._replace(one=scene.other, other=scene.one)
+    statements, has_more = 0, True
+    while has_more:
+        kept, has_more = interleaved(sessions, scene, statements)
+        assert kept.touchpoints == wanted.touchpoints, f"after {statements} statements"
+        assert kept.people.keys() == wanted.people.keys(), f"after {statements} statements"
         statements += 1
     assert statements > 10

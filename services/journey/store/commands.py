@@ -15,6 +15,7 @@ from services.journey.store.hiding import Hidden
 from services.journey.store.identities import Identities
 from services.journey.store.tables import COMMAND
 from services.shared.db import Database, Keys
+from services.shared.errors import Contended
 
 _COLUMNS = ("id", "action", "one_id", "other_id", "decided_by", "at_us", "reason")
 _SELECT = f"SELECT {', '.join(f'c.{column}' for column in _COLUMNS)} FROM {{k}} JOIN command c ON"
@@ -73,7 +74,10 @@ class StoredCommands:
         self._identities.unmake(tx, lost)
         found = {one.name: one for one in self._identities.lock(tx, set(names).difference(lost))}
         held = {one.id: one for one in self._identities.lock_ids(tx, lost.values())}
-        return found | {name: held[id] for name, id in lost.items()}
+        known = found | {name: held[id] for name, id in lost.items()}
+        if len(known) < len(set(names)):
+            raise Contended("an identity lost its name, or got it back, while this waited for it")
+        return known
 
     def read(self, tx: Connection, ids: Collection[str]) -> list[StoredCommand]:
         """Those of these commands that are kept."""

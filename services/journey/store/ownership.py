@@ -70,6 +70,8 @@ class Ownership:
                 self.fresh.add(row.id)
             if row.stands_for is not None:
                 standing[row.id] = row.stands_for
+        if len(self.ids) < len(names):
+            raise Contended("an identity lost its name, or got it back, while this waited for it")
         self._is_linked = bool(standing)
         self.hold(tx, {*also, *standing.values()})
         changing = {handle for identities in together for handle in self._strangers(identities)}
