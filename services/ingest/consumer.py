@@ -112,7 +112,7 @@ class Consumer:
             unsaid = self._erased.unsaid(tx)
         if not unsaid:
             return
-        self._erased.sweep()
+        self._database.sweep()
         at = format_time(self._clock())
         self._saying.say(
             [Done(command=one.command, room="ingest", at=at, removed={"rejected_records": one.removed}) for one in unsaid]

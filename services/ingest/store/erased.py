@@ -87,15 +87,6 @@ class Erased:
         self._count(tx, {erase.command: removed})
         return removed
 
-    def sweep(self) -> None:
-        """After the commit of an erasure: SQLite's log forgets what was deleted, unless somebody reads an older state right now."""
-        if not self._database.is_postgres:
-            connection = self._database.engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                connection.close()
-
     def unsaid(self, tx: Connection) -> Sequence[Unsaid]:
         """What has been removed since it was said last."""
         rows = self._database.execute(tx, "SELECT command, removed FROM erasure WHERE removed <> said ORDER BY command")
