@@ -46,6 +46,7 @@ ROOMS: Mapping[str, MetaData] = {"journey": journey_tables.METADATA, "metrics": 
 NOT_FOUND: Mapping[str, str] = {
     "journey.installation.journeys_id": "what the relay remembers of the topic; made wrong, everything is published again",
     "journey.installation.journeys_begin": "as journeys_id",
+    "journey.installation.journeys_end": "as journeys_id",
     "journey.installation.made_by": "not a value that is counted from others: a process with other settings refuses to write",
     "journey.erasure.*": "a record of what was done, of which nothing else is kept on purpose",
     "journey.done.*": "what other rooms said they did",
