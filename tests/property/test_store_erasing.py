@@ -26,7 +26,6 @@ from tests.parts.postgres import Postgres
 from tests.property.journey_store import PARTITIONS, RULES, Record, Store
 from tests.property.test_store_and_model import (
     FEW,
-    MODERATE,
     PEOPLE,
     Delivery,
     check_journeys,
@@ -161,13 +160,13 @@ def postgresql(postgres: Postgres) -> Iterator[Store]:
         yield Store(database)
 
 
-@MODERATE
+@FEW
 @given(delivery=deliveries(14, sightings() | erasures(), 4))
 def test_sqlite_keeps_nothing_of_who_was_erased(sqlite: Store, delivery: Delivery) -> None:
     check(sqlite, delivery)
 
 
-@MODERATE
+@FEW
 @given(delivery=deliveries(14, sightings() | decisions() | erasures(), 6))
 def test_sqlite_keeps_nothing_of_who_was_erased_whatever_is_linked(sqlite: Store, delivery: Delivery) -> None:
     check(sqlite, delivery)
