@@ -14,13 +14,15 @@ from services.shared.checked import Checked
 class _Figures(NamedTuple):
     mismatches: Gauge
     things: Counter
+    last: Gauge
 
 
 _OF_REGISTRY: WeakKeyDictionary[CollectorRegistry, _Figures] = WeakKeyDictionary()
 
 
 class CheckFigures:
-    """`waypost_check_mismatches{check="journey" | "metrics"}` and `waypost_check_things_total` of a registry. Thread-safe."""
+    """`waypost_check_mismatches{check="journey" | "metrics"}`, `waypost_check_things_total` and `waypost_check_last_seconds` of a registry.
+    Thread-safe."""
 
     def __init__(self, registry: CollectorRegistry, room: str) -> None:
         if registry not in _OF_REGISTRY:
@@ -33,9 +35,16 @@ class CheckFigures:
                     ["check"],
                     registry=registry,
                 ),
+                Gauge(
+                    "waypost_check_last_seconds",
+                    "When a check or a sample last came to its end, in seconds since 1970; 0: not yet",
+                    ["check"],
+                    registry=registry,
+                ),
             )
         figures = _OF_REGISTRY[registry]
         self._mismatches, self._things = figures.mismatches.labels(room), figures.things.labels(room)
+        self._last = figures.last.labels(room)
         self._lock, self._most = threading.Lock(), 0
 
     def complete(self, checked: Checked) -> None:
@@ -53,3 +62,4 @@ class CheckFigures:
             self._most = mismatches
             self._mismatches.set(mismatches)
         self._things.inc(checked.checked)
+        self._last.set_to_current_time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -62,11 +63,13 @@ def test_what_is_wrong_every_day_is_found_by_the_first_sample_that_looks(store: 
 
 def test_what_a_sample_found_stands_until_a_complete_check_says_otherwise() -> None:
     registry = CollectorRegistry()
-    figures = CheckFigures(registry, "journey")
+    figures, labels = CheckFigures(registry, "journey"), {"check": "journey"}
+    assert registry.get_sample_value("waypost_check_last_seconds", labels) == 0
+    began_s = time.time()
     for found in (Checked(5, 0), Checked(5, 2), Checked(5, 0)):
         figures.sampled(found)
-    labels = {"check": "journey"}
     assert registry.get_sample_value("waypost_check_mismatches", labels) == 2
+    assert (registry.get_sample_value("waypost_check_last_seconds", labels) or 0) >= began_s
     figures.complete(Checked(100, 0))
     assert registry.get_sample_value("waypost_check_mismatches", labels) == 0
     assert registry.get_sample_value("waypost_check_things_total", labels) == 115

@@ -8,14 +8,20 @@ from fractions import Fraction
 from statistics import NormalDist
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.calendar import Calendar, day_number, day_text, month_of_day
 from schemas.times import DAY_US, from_datetime, parse_time_us
 from services.metrics.domain.histogram import BUCKETS, LARGEST, bucket_of, middle_of, spread
 from services.metrics.domain.periods import Grain, Segment, Span, parse_span, period_name, periods, segments
-from services.metrics.domain.statistics import Z, net_score, wilson
+from services.metrics.domain.statistics import Z, mean, net_score, wilson
 from services.metrics.store.packing import merged, pack, unpack
 from services.shared.errors import Rejected
+
+
+def _orders(counts: dict[int, int]) -> st.SearchStrategy[tuple[dict[int, int], dict[int, int]]]:
+    return st.permutations(list(counts.items())).map(lambda items: (counts, dict(items)))
 
 
 def test_zero_and_every_number_up_to_49_have_buckets_of_their_own() -> None:
@@ -154,3 +160,15 @@ def test_wrong_ranges_are_refused(start: str, end: str, grain: Grain, code: str)
 
 def test_the_mean_of_whole_numbers_is_exact() -> None:
     assert spread({bucket_of(7): 3}, 22).mean == float(Fraction(22, 3))
+
+
+@given(
+    st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(1, 1000), min_size=2, max_size=40).flatmap(_orders),
+    st.integers(0, 10**9),
+)
+def test_the_interval_of_a_mean_is_the_same_in_whatever_order_the_rows_came(
+    orders: tuple[dict[int, int], dict[int, int]], centre: int
+) -> None:
+    """Databases and processes read them in orders of their own."""
+    one, other = orders
+    assert mean(one, centre / 7) == mean(other, centre / 7)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
+from math import fsum, sqrt
 
 from services.metrics.domain.histogram import middle_of
 
@@ -31,11 +31,11 @@ def net_score(plus: int, minus: int, n: int) -> tuple[float, float] | None:
 
 def mean(counts: Mapping[int, int], centre: float) -> tuple[float, float] | None:
     """The interval of the mean `centre` of the values of a histogram {bucket: count}, by the central limit theorem, with the sample
-    variance of the buckets' middles. None with fewer than two values."""
+    variance of the buckets' middles. None with fewer than two values. In whatever order the buckets come: `fsum` rounds once."""
     n = sum(counts.values())
     if n < 2:
         return None
-    squares = sum(count * (middle_of(bucket) - centre) ** 2 for bucket, count in counts.items())
+    squares = fsum(count * (middle_of(bucket) - centre) ** 2 for bucket, count in counts.items())
     half = Z * sqrt(squares / (n - 1) / n)
     return max(0.0, centre - half), centre + half
 
