@@ -40,5 +40,7 @@ def _show(found: dict[str, Any], console: Console) -> None:
         console.print(f"{store}: " + (", ".join(f"{n:,} {what}" for what, n in removed.items()) or "nothing"), markup=False)
     for held in found["held"]:
         console.print(f"The topic {held['topic']} forgets by {held['until']}: {held['why']}", markup=False)
+    for copy in found["copies"]:
+        console.print(f"Not removed from this {copy['kind']}: {copy['place']} ({copy['why']})", markup=False)
     if found["mentioned"]["touchpoints"]:
         console.print(f"{found['mentioned']['touchpoints']:,} touchpoints of others name the person; they are kept")

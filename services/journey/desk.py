@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from math import nan
+from typing import NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -19,6 +20,7 @@ from services.journey.store.aside import REASONS, Aside, Reason
 from services.journey.store.checking import Checking
 from services.journey.store.receipts import Receipt, Receipts
 from services.journey.store.refolding import Derive
+from services.journey.store.shadow import leftover
 from services.shared.bus import Bus
 from services.shared.checked import Checked, finished
 from services.shared.clock import Clock
@@ -30,6 +32,15 @@ from services.shared.waiting import Waiting
 
 SAMPLED = 3
 """People in one sample of the check that goes on in the background."""
+
+
+class Told(NamedTuple):
+    """An erasure here, what other rooms say they removed for it, and when the last of all did; where a second set of tables lies."""
+
+    receipt: Receipt
+    rooms: dict[str, dict[str, int]]
+    last_us: int
+    rebuild: str | None
 
 
 class Desk:
@@ -82,11 +93,14 @@ class Desk:
                 Checking(self._settings, self._database, tx, self._rules, self._read).steps(SAMPLED, after=str(uuid4()))
             )
 
-    def erasure(self, id: str) -> tuple[Receipt | None, dict[str, dict[str, int]]]:
-        """What became of an erasure here, and what other rooms say of it."""
+    def erasure(self, id: str) -> Told | None:
+        """What became of an erasure; None if no such erasure was carried out."""
         receipts = Receipts(self._database)
         with self._database.snapshot() as tx:
-            return receipts.read(tx, id), receipts.done(tx, id)
+            if (receipt := receipts.read(tx, id)) is None:
+                return None
+            last_us = max(receipt.applied_us, receipts.done_us(tx, id))
+            return Told(receipt, receipts.done(tx, id), last_us, leftover(self._database, tx))
 
     def wait_for(self, token: str, timeout_s: float) -> None:
         """Return when everything that a receipt's token stands for is stitched.

@@ -268,6 +268,13 @@ class Held(BaseModel):
     why: str
 
 
+class Copy(BaseModel):
+    kind: str = Field(description="backup, rebuild or postgresql")
+    place: str = Field(description="where it was made, or lies; a backup may have been moved or deleted since")
+    made_at: str | None
+    why: str
+
+
 class Mentioned(BaseModel):
     touchpoints: int = Field(description="touchpoints of others that name the person, such as referred_by; they are kept")
     first: list[dict[str, str]]
@@ -281,5 +288,6 @@ class ErasureAnswer(BaseModel):
     steps: dict[str, bool]
     removed: dict[str, dict[str, int]] = Field(description="what went from each store")
     refused_since: int = Field(description="touchpoints that came later about the time before")
-    held: list[Held]
+    held: list[Held] = Field(description="what the bus holds until it forgets")
+    copies: list[Copy] = Field(description="copies that may hold the person, and that stay until you delete them")
     mentioned: Mentioned

@@ -65,6 +65,13 @@ class Journey:
         self.token = ",".join(filter(None, (self.token, answer.json()["token"])))
         return dict(answer.json())
 
+    def erase(self, identity: str) -> str:
+        """Erase somebody; every later question waits until that is done here. Returns the id of the erasure."""
+        answer = self._call("DELETE", f"/v1/persons/{quote(identity, safe='')}")
+        assert answer.status_code == 202, answer.text
+        self.token = ",".join(filter(None, (self.token, answer.json()["token"])))
+        return str(answer.json()["id"])
+
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         async def called() -> httpx.Response:
             transport = httpx.ASGITransport(self._app)

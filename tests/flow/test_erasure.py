@@ -6,22 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from services.cli.client import Service
 from services.shared.errors import Rejected
-from tests.parts.installation import KEYS, Installation, ask, check, embedded
+from tests.flow.erasing import ANNA, erased, sent
+from tests.parts.installation import Installation, ask, check, embedded
 
-KEY = next(iter(KEYS.values()))
 SECRETS = [b"anna-secret", b"visitor-secret", b"order-secret", b"page-secret"]
 OTHER = b'{"id":"o1","type":"product_viewed","identities":{"customer_id":"bert"}}'
-PERSON = [
-    b'{"id":"a1","type":"product_viewed","identities":{"anonymous_id":"visitor-secret"},"page":{"title":"page-secret"}}',
-    b'{"id":"a2","type":"order_completed","identities":{"customer_id":"anna-secret","anonymous_id":"visitor-secret"},'
-    b'"order":{"order_id":"order-secret","amount":"10.00","currency":"EUR"}}',
-]
 
 
 @pytest.fixture(scope="module")
@@ -30,26 +23,13 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         yield started
 
 
-def sent(installation: Installation, touchpoints: list[bytes]) -> str:
-    with closing(installation.ingests[0].service()) as service:
-        return service.send(KEY, touchpoints).token
-
-
-def erased(service: Service, erasing: dict[str, Any]) -> Any:
-    """The receipt, once the erasure is done; each look waits for the process, none sleeps for longer than it takes to answer."""
-    found = service.get(f"/v1/erasures/{erasing['id']}", after=erasing["token"])
-    while not found["done"]:
-        found = service.get(f"/v1/erasures/{erasing['id']}")
-    return found
-
-
 def orders(installation: Installation, token: str) -> int:
     return int(ask(installation.metrics[0], "/v1/check/metrics", after=token)["checked"])
 
 
 def test_a_person_is_erased_everywhere_and_a_replay_brings_nothing_back(installation: Installation) -> None:
     before = orders(installation, sent(installation, [OTHER]))
-    token = sent(installation, PERSON)
+    token = sent(installation, ANNA)
     process = installation.journeys[0]
     person_id = ask(process, "/v1/persons/customer_id:anna-secret", after=token)["person_id"]
     assert orders(installation, token) > before
@@ -62,7 +42,7 @@ def test_a_person_is_erased_everywhere_and_a_replay_brings_nothing_back(installa
             service.get(f"/v1/persons/person_id:{person_id}")
         assert gone.value.code == "erased_person"
     assert orders(installation, token) == before
-    late = PERSON[1].replace(b'"id":"a2"', b'"id":"a3","occurred_at":"2026-01-01T00:00:00Z"')
+    late = ANNA[1].replace(b'"id":"a2"', b'"id":"a3","occurred_at":"2026-01-01T00:00:00Z"')
     token = sent(installation, [late])
     with closing(process.service()) as service, pytest.raises(Rejected) as unknown:
         service.get("/v1/persons/customer_id:anna-secret", after=token)
@@ -77,7 +57,7 @@ def test_a_person_is_erased_everywhere_and_a_replay_brings_nothing_back(installa
 
 def test_nothing_of_the_person_is_left_in_the_files(tmp_path: Path) -> None:
     with embedded(tmp_path) as started:
-        token = sent(started, [OTHER, *PERSON])
+        token = sent(started, [OTHER, *ANNA])
         ask(started.metrics[0], "/v1/check/metrics", after=token)
         with closing(started.journeys[0].service()) as service:
             erased(service, service.delete("/v1/persons/customer_id:anna-secret"))

@@ -64,3 +64,7 @@ class Receipts:
         for room, removed in self._db.execute(tx, "SELECT room, removed FROM done WHERE command = :id", {"id": id}):
             rooms.setdefault(room, Counter()).update(_decode(removed))
         return {room: dict(sorted(counts.items())) for room, counts in sorted(rooms.items())}
+
+    def done_us(self, tx: Connection, id: str) -> int:
+        """When the last of them said so; 0 if none has yet."""
+        return int(self._db.execute(tx, "SELECT coalesce(max(at_us), 0) FROM done WHERE command = :id", {"id": id})[0][0])

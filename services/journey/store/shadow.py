@@ -73,11 +73,10 @@ class Shadow:
     def __init__(self, live: Database) -> None:
         self._live = live
         if live.is_postgres:
-            self.database = Database(live.url, f"{live.schema or 'public'}_rebuild", pool_size=2)
+            self.database = Database(live.url, _schema(live), pool_size=2)
             self._file = None
         else:
-            file = Path(make_url(live.url).database or "")
-            self._file = file.with_name(f"{file.stem}-rebuild{file.suffix}")
+            self._file = _file(live)
             self.database = Database(sqlite_url(self._file), durable=False, pool_size=2)
 
     def is_of(self, made_by: str) -> bool:
@@ -218,6 +217,23 @@ class Shadow:
         known = {(row[0], row[1]): Placed(*row) for row in rows}
         begun = [_fitting(known.get(place), given) for place, given in topics.items()]
         self.database.insert(tx, POSITION, Placed._fields, [*begun, Placed(*STORED, "", 1, 0)])
+
+
+def leftover(live: Database, tx: Connection) -> str | None:
+    """The file or the schema of a second set of tables, of a rebuild under way or of one that was interrupted; None if there is none."""
+    if live.is_postgres:
+        found = live.execute(tx, "SELECT 1 FROM information_schema.schemata WHERE schema_name = :name", {"name": _schema(live)})
+        return f"schema {_schema(live)}" if found else None
+    return str(_file(live)) if _file(live).exists() else None
+
+
+def _schema(live: Database) -> str:
+    return f"{live.schema or 'public'}_rebuild"
+
+
+def _file(live: Database) -> Path:
+    file = Path(make_url(live.url).database or "journey.db")
+    return file.with_name(f"{file.stem}-rebuild{file.suffix}")
 
 
 def attached(tx: Connection, database: Database, name: str) -> str:
