@@ -11,6 +11,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -81,17 +82,18 @@ class ForkedServer(Server):
             self.wait(timeout_s)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it runs."""
-        if self._forked is not None and self._forked.pid is not None and self._forked.exitcode is None:
-            os.kill(self._forked.pid, number)
+        """Send it a signal, if it runs: its output tells, also when whoever forked it is gone."""
+        if self._forked is not None and self._forked.pid is not None and self._following.is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(self._forked.pid, number)
 
     def wait(self, timeout_s: float) -> int | None:
         """Wait until it has ended; its exit code (less than 0: the signal that killed it), None if it goes on."""
         if self._forked is not None:
             self._forked.join(timeout_s)
-            if (code := self._forked.exitcode) is None:
+            self._following.join(timeout_s)
+            if (code := self._forked.exitcode) is None or self._following.is_alive():
                 return None
-            self._following.join()
             self._forked.close()
             self._forked, self._code = None, code
         return self._code

@@ -11,6 +11,7 @@ assignor   who holds which partitions
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -26,6 +27,7 @@ from services.shared.bus.kafka.fenced import FencedPublisher
 from services.shared.bus.kafka.publisher import KafkaPublisher
 from services.shared.errors import Misplaced, Unavailable
 
+READ_SLICE_MS = 50
 _OVERHEAD_BYTES = 20_000
 """What a batch adds to a single record of the largest size, and what compression may add where it does not help."""
 
@@ -128,11 +130,15 @@ class KafkaBus:
             reader = self._get_reader()
             reader.assign([where])
             reader.seek(where, offset)
+            give_up_s = time.monotonic() + ANSWER_TIMEOUT_S
             while len(records) < max_records and reader.position(where) < end[partition]:
-                found = reader.poll(timeout_ms=int(ANSWER_TIMEOUT_S * 1000), max_records=max_records - len(records))
-                if not found and reader.position(where) < end[partition]:
+                # In slices: behind the last record lies the end of its transaction, which is nothing that a poll would return for.
+                found = reader.poll(timeout_ms=READ_SLICE_MS, max_records=max_records - len(records)).get(where, ())
+                records += [to_record(each) for each in found]
+                if found:
+                    give_up_s = time.monotonic() + ANSWER_TIMEOUT_S
+                elif time.monotonic() > give_up_s:
                     raise KafkaTimeoutError(f"no answer when reading {topic}/{partition}")
-                records += [to_record(each) for each in found.get(where, ())]
         return records
 
     def ping(self) -> None:
