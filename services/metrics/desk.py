@@ -43,10 +43,18 @@ class Desk:
     """Opens snapshots for questions. Thread-safe."""
 
     def __init__(
-        self, bus: Bus, database: Database, calendar: Calendar, waiting: Waiting, monitoring: Monitoring, clock: Clock
+        self,
+        bus: Bus,
+        database: Database,
+        calendar: Calendar,
+        waiting: Waiting,
+        monitoring: Monitoring,
+        clock: Clock,
+        spread: int | None = None,
     ) -> None:
         self._bus, self._database, self._waiting, self._monitoring = bus, database, waiting, monitoring
         self._partitions: int | None = None
+        self._spread = spread
         self._hash = generations.generation_hash(calendar.time_zone)
         self.calendar, self.clock = calendar, clock
 
@@ -75,7 +83,7 @@ class Desk:
         with self._database.snapshot(patient=True) as tx:  # it reads topics as well
             self._live(tx)
             found = Checked()
-            for found in checking.steps(self._database, tx, self.calendar, self._bus):
+            for found in checking.steps(self._database, tx, self.calendar, self._bus, self._spread):
                 yield found
         self._monitoring.check.complete(found)
 

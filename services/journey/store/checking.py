@@ -51,7 +51,7 @@ class Checking:
         self._db, self._tx, self._rules, self._derive = database, tx, rules, derive
         self._bot_touchpoints = settings.bot_touchpoints
         self._people, self._touchpoints = People(database, settings.partitions), Touchpoints(database)
-        self._limit = settings.shared_handle_customers
+        self._limit, self._spread = settings.shared_handle_customers, settings.partitions
         self._hidden = Hidden(database)
         self._recount = Recount(database, tx, self._limit)
         self._reclock = Reclock(database, tx, derive)
@@ -79,11 +79,11 @@ class Checking:
             with self._result.reading("", "releases"):
                 for release in self._releases.differences(self._tx):
                     self._result.compare("", *release)
-            partitions = None if bus is None else bus.describe(JOURNEYS).partitions
+            partitions = None if bus is None else min(self._spread, bus.describe(JOURNEYS).partitions)  # some may have been added
             for _ in CheckingRows(self._db, self._tx, self._result, partitions, self._limit).steps():
                 yield self._result
             if bus is not None:
-                for _ in CheckingTopic(self._db, bus, self._result).steps(self._tx):
+                for _ in CheckingTopic(self._db, bus, self._result, self._spread).steps(self._tx):
                     yield self._result
 
     def _all(self) -> Iterator[Person]:

@@ -56,7 +56,9 @@ def check(database: Database, tx: Connection, calendar: Calendar) -> Checked:
     return finished(steps(database, tx, calendar, None))
 
 
-def steps(database: Database, tx: Connection, calendar: Calendar, bus: Bus | None) -> Iterator[Checked]:
+def steps(
+    database: Database, tx: Connection, calendar: Calendar, bus: Bus | None, spread: int | None = None
+) -> Iterator[Checked]:
     """The same, telling how far it is from time to time; then the facts with the topic `journeys`, where a bus is given."""
     result = Checked()
     live = generations.live(database, tx)
@@ -87,10 +89,16 @@ def steps(database: Database, tx: Connection, calendar: Calendar, bus: Bus | Non
     if differing := [place for place, sum_of in enumerate(prints) if sum_of]:
         _inspect(database, tx, calendar, live.number, differing, result)
         yield result
-    for _ in row_checks(database, tx, result, None if bus is None else bus.describe(JOURNEYS).partitions):
+    for _ in row_checks(database, tx, result, None if bus is None else _spread(bus, spread)):
         yield result
     if bus is not None:
         yield from topic_steps(database, tx, bus, result)
+
+
+def _spread(bus: Bus, partitions: int | None) -> int:
+    """How many partitions months are spread over: `partitions`, if it is known, as some may have been added to the topic since."""
+    there = bus.describe(JOURNEYS).partitions
+    return there if partitions is None else min(there, partitions)
 
 
 def _add(prints: list[int], key: int, weight: int) -> None:

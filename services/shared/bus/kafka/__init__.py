@@ -180,6 +180,10 @@ class KafkaBus:
     def _offsets(self, topic: str, which: str) -> dict[int, int]:
         partitions = [TopicPartition(topic, number) for number in range(self.describe(topic).partitions)]
         with translated(), self._one_at_a_time:
+            known = self._get_reader().partitions_for_topic(topic)
+            if known is not None and len(known) != len(partitions):  # kafka-python would learn of new partitions in five minutes
+                self._reader.close()
+                self._reader = None
             found = getattr(self._get_reader(), which)(partitions, timeout_ms=int(ANSWER_TIMEOUT_S * 1000))
         return {partition.partition: offset for partition, offset in found.items()}
 
