@@ -23,6 +23,7 @@ from services.journey.domain.fold import Fold, FoldRules
 from services.journey.domain.mentions import mentions_in
 from services.journey.domain.stages import INDEX
 from services.journey.domain.state import State, decode_state
+from services.journey.store.checking_erased import CheckingErased
 from services.journey.store.checking_rows import CheckingRows
 from services.journey.store.checking_topic import CheckingTopic
 from services.journey.store.hiding import Hidden
@@ -81,6 +82,8 @@ class Checking:
                     self._result.compare("", *release)
             partitions = None if bus is None else min(self._spread, bus.describe(JOURNEYS).partitions)  # some may have been added
             for _ in CheckingRows(self._db, self._tx, self._result, partitions, self._limit).steps():
+                yield self._result
+            for _ in CheckingErased(self._db, self._tx, self._result, partitions).steps():
                 yield self._result
             if bus is not None:
                 for _ in CheckingTopic(self._db, bus, self._result, self._spread).steps(self._tx):
@@ -157,6 +160,7 @@ class Checking:
             derived = self._derive(bytes(body))
             what = f"touchpoint {source}/{id}"
             self._compare(person, f"{what}: owner", person.root, self._recount.owner(set_id, time_us))
+            self._compare(person, f"{what}: erased", time_us <= self._recount.refused_us(set_id, person.root), False)
             self._compare(person, f"{what}: identities", self._recount.names(set_id), derived.identities)
             right_us = self._reclock.original_us(derived)
             self._compare(person, f"{what}: time by the clock", original_us, right_us)

@@ -32,6 +32,7 @@ _NAMES_SOMETHING = {
     "membership": (("set_id", "identity_set", "id"), ("identity_id", "identity", "id")),
     "standing": (("set_id", "identity_set", "id"), ("identity_id", "identity", "id")),
     "identity": (("stands_for", "identity", "id"),),
+    "ghost": (("set_id", "identity_set", "id"),),
     "command": (("one_id", "identity", "id"), ("other_id", "identity", "id")),
 }
 """{table: columns that name a row of another table}."""
@@ -64,7 +65,7 @@ class CheckingRows:
         rows = self._db.execute(self._tx, "SELECT id FROM installation")
         self._result.compare("", "installation", [row[0] for row in rows], [1])
         last = self.last_version()
-        for table in ("person", "month", "unpublished"):
+        for table in ("person", "month", "unpublished", "gone_month"):
             highest = self._db.execute(self._tx, f"SELECT max(version) FROM {table}")[0][0] or 0
             self._result.compare("", f"highest version of {table}", highest, min(highest, last))
 

@@ -69,6 +69,7 @@ class CheckingTopic:
     def steps(self, tx: Connection) -> Iterator[None]:
         """Everything, page by page; the tables as the caller's snapshot has them, as long as that is not in doubt."""
         self._positions(tx)
+        self._places(tx)
         yield from self._commands(tx)
         yield from self._journeys(tx)
 
@@ -83,6 +84,15 @@ class CheckingTopic:
                 is_there = begins[partition] <= one.next_offset <= ends[partition]
                 right = one.next_offset if is_there else f"{begins[partition]} to {ends[partition]}"
                 self._result.compare("", what, one.next_offset, right)
+
+    def _places(self, tx: Connection) -> None:
+        """What was published as gone has a place that the topic has reached."""
+        ends = self._bus.end_offsets(JOURNEYS)
+        rows = self._db.execute(tx, "SELECT partition, person_id, month, place FROM gone_month WHERE place IS NOT NULL")
+        for partition, person_id, month, place in rows:
+            end = ends.get(partition, 0)
+            right = place if place < end else f"below {end}"
+            self._result.compare(person_id, f"place of {month_text(month)}, published as gone", place, right)
 
     def _commands(self, tx: Connection) -> Iterator[None]:
         """Every command up to the positions is kept, or a lesser one of its id."""
@@ -131,7 +141,9 @@ class CheckingTopic:
         erased_us = {one.name: one.erased_us for one in ids.values()}
         erased_us.update((name, ids[id].erased_us) for name, id in hidden.items())
         for one in decisions:
-            if any(one.at_us <= us for name in one.identities if (us := erased_us.get(name)) is not None):
+            if one.action != "erase" and any(
+                one.at_us <= us for name in one.identities if (us := erased_us.get(name)) is not None
+            ):
                 carried.add(one.id)
         return carried
 

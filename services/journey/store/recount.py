@@ -38,6 +38,10 @@ class Recount:
         one = self._view.sets[set_id]
         return one.customer if one.customer is not None else root_at(self._view, self._view.anchor(one), time_us, self._evidence)
 
+    def refused_us(self, set_id: int, root: int) -> int:
+        """Up to when touchpoints of a set, which was learned, are refused if they resolve to this root."""
+        return self._view.refused_us(self._view.sets[set_id], root)
+
     def names(self, set_id: int) -> list[str]:
         """The identities of a set as they were sent, the highest rank first."""
         sent = self._view.sets[set_id].as_sent
@@ -52,13 +56,13 @@ class Recount:
     def _add(self, sets: Sequence[IdentitySet]) -> Sequence[IdentitySet]:
         for one in sets:
             self._view.add_set(one)
-        members = {member for one in sets for member in one.members} - self._view.identities.keys()
+        members = {member for one in sets for member in (*one.members, *one.as_sent)} - self._view.identities.keys()
         counted = self._identities.counted(self._tx, members)
         for known in self._identities.read_ids(self._tx, members):
             customers, least = counted[known.id]
             only = least if customers == 1 else None
             marks = (known.erased_us, known.wiped_us, known.has_ghosts)
-            self._view.identities[known.id] = Identity(known.id, known.name, customers, only, None, False, *marks)
+            self._view.identities[known.id] = Identity(known.id, known.name, customers, only, known.stands_for, False, *marks)
         return sets
 
     def _expand(self, handles: Collection[int]) -> None:
