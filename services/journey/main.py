@@ -14,6 +14,7 @@ from schemas import channels, vocabulary
 from schemas.calendar import Calendar
 from schemas.commands import Action
 from schemas.times import DAY_US
+from schemas.topics import JOURNEYS, TOUCHPOINTS
 from services.journey import api, api_commands, api_erasures, restoring
 from services.journey.commands import Commands
 from services.journey.consumer import Consumer, derivation
@@ -84,6 +85,7 @@ def build(
     settings: Settings, database: Database, bus: Bus, registry: CollectorRegistry, clock: Clock = system_clock
 ) -> JourneyRoom:
     """The room on this database (its tables are made if they are missing) and this bus."""
+    settings = spread_over(settings, bus)
     rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
     monitoring, waiting, log = Monitoring(registry), Waiting(), Log("journey", clock, settings.log)
     prepare(database)
@@ -107,6 +109,12 @@ def build(
     ]
     sampling = Sampling(desk.sample, monitoring.check.sampled, settings.check_every_s, log)
     return JourneyRoom(router, checks, consumer, relay, commands, sampling)
+
+
+def spread_over(settings: Settings, bus: Bus) -> Settings:
+    """The same for a bus whose topics are made already: months are spread over the partitions that there are, not over those wanted for
+    new topics. In others no relay would ever publish them. Where one topic was given more since, months stay where they are."""
+    return settings.model_copy(update={"partitions": min(bus.describe(name).partitions for name in (TOUCHPOINTS, JOURNEYS))})
 
 
 @dataclass(frozen=True)
@@ -165,6 +173,8 @@ def rebuild(
 
     `on_progress` is told (done, of how many, of what). Returns how many months are published again.
     """
+
+    settings = spread_over(settings, bus)
 
     def consumer_on(beside: Database) -> Consumer:
         around = Around(bus, Monitoring(CollectorRegistry()), lambda: None, clock, Log("journey", clock, settings.log))
