@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from services.journey.store.checking import Checking
 from services.journey.store.hiding import Hidden, Hiding
 from services.shared.config import Settings
 from services.shared.db import Database
-from tests.builders import DAY_US, START_US, body, erase, link, unlink
+from tests.builders import DAY_US, START_US, body, erase, link, touchpoint, unlink
 from tests.builders import read as read_body
 from tests.model.identity import History, key_of
 from tests.model.reading import microseconds, read
@@ -158,6 +158,23 @@ def sqlite() -> Iterator[Store]:
 def postgresql(postgres: Postgres) -> Iterator[Store]:
     with closing(Database(postgres.new_database(), "journey")) as database:
         yield Store(database)
+
+
+FOUND: Mapping[str, list[list[Record]]] = {
+    "a void link parts what is left from who was erased": [
+        [body(touchpoint("1", 0, "email:e")), body(touchpoint("2", DAY_US, "email:e")), link("email:e", "customer_id:c", 0)],
+        [erase(0, "customer_id:c")],
+    ],
+    "a link brings what was wiped to somebody's touchpoints": [
+        [erase(0, "email:e"), body(touchpoint("1", 0, "email:e")), body(touchpoint("1", 0, "email:e", "customer_id:c"))],
+        [link("customer_id:c", "email:e", DAY_US), body(touchpoint("1", 0, "email:e"))],
+    ],
+}
+
+
+@pytest.mark.parametrize("batches", FOUND.values(), ids=FOUND)
+def test_what_was_found_once(sqlite: Store, batches: list[list[Record]]) -> None:
+    check(sqlite, Delivery(batches, 1))
 
 
 @FEW

@@ -229,6 +229,13 @@ class Burial:
             self.void = self._yard.commands.take_void_links(self._tx, self._marked)
         self._note()
 
+    def forget_emptied(self) -> None:
+        """Nobody was ever told of people who were made anew only for what void links still led to them."""
+        people = self._yard.people
+        for root, person in people.read(self._tx, self._marked).items():
+            if not person.touchpoints:
+                people.remove(self._tx, root)
+
     # -- inside -------------------------------------------------------------------------------------------------------------
 
     def _put_clocks_right(self, removed: Iterable[Kept], members: Collection[int]) -> list[tuple[Kept, int]]:

@@ -44,7 +44,7 @@ class Linking:
         sets = self._sets(tx, ownership, changed, pairs)
         ownership.hold(tx, {member for one in sets for member in (*one.members, *one.as_sent)})
         formed = ownership.relink(tx, changed, sets)
-        self._writer.hand_over(tx, ownership, ownership.moved(tx, (), formed), also)
+        self._writer.hand_over(tx, ownership, ownership.moved(tx, (), formed), formed, also)
 
     def lock_class(self, tx: Connection, ownership: Ownership, identity: int) -> set[int]:
         """Lock all that stand for an identity, itself among them."""

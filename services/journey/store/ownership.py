@@ -205,6 +205,12 @@ class Ownership:
 
         return root_at(self.view, self.view.identities[identity].standing, time_us, sightings)
 
+    def doubtful(self, tx: Connection, sets: Collection[IdentitySet]) -> list[Kept]:
+        """The touchpoints of these held sets that a wiped identity may decide over."""
+        wiped_us = [known.wiped_us for one in sets for known in map(self.view.identities.__getitem__, one.as_sent)]
+        until_us = max((us for us in wiped_us if us is not None), default=None)
+        return [] if until_us is None else self._touchpoints.in_sets(tx, {one.id for one in sets}, BEGINNING_US, until_us)
+
     def forget(self, tx: Connection, sets: Collection[int]) -> None:
         """Sets that lost a touchpoint: without any left they are no evidence any more."""
         unused = self._identities.drop_unused_sets(tx, sets)
@@ -337,7 +343,7 @@ class Ownership:
 
     def _changed(self, handle: int, rule: Rule) -> bool:
         """Whether a handle that had touchpoints before the batch has another rule now, or decides over other touchpoints."""
-        if self._before is self.view or handle in self.fresh:
+        if self._before is self.view or handle in self.fresh or handle not in self._before.identities:
             return False
         return self._before.rule(handle) != rule or any(
             one.id in self._before.sets

@@ -119,13 +119,15 @@ class Writer:
         tx: Connection,
         ownership: Ownership,
         moved: Mapping[Reference, tuple[Kept, int]],
+        formed: Collection[IdentitySet],
         also: Collection[Lockable] = (),
     ) -> None:
-        """Give stored touchpoints to other owners, and bring all whom that concerns up to date. Raises NotLocked like `take`."""
+        """Give stored touchpoints to other owners, and bring all whom that concerns up to date; those of sets `formed` anew may be
+        refused now, although they stay whose they are. Raises NotLocked like `take`."""
         affected: dict[int, Affected] = {}
         self._move(tx, moved, affected)
         burial = self.burial(tx, ownership, affected)
-        burial.settle(moved.values())
+        burial.settle([*moved.values(), *((one, one.owner) for one in ownership.doubtful(tx, formed))])
         self.end(tx, ownership, affected, burial, also)
 
     def end(
@@ -141,6 +143,7 @@ class Writer:
         self._bring_up(tx, ownership, affected)
         if burial.void and self.relink is not None:
             self.relink(tx, burial.void, also)
+            burial.forget_emptied()
 
     def reconsider(self, tx: Connection, ownership: Ownership, roots: Collection[int]) -> None:
         """Releases hold for these now, or do no more. Raises NotLocked like `take`."""
