@@ -169,6 +169,10 @@ FOUND: Mapping[str, list[list[Record]]] = {
         [erase(0, "email:e"), body(touchpoint("1", 0, "email:e")), body(touchpoint("1", 0, "email:e", "customer_id:c"))],
         [link("customer_id:c", "email:e", DAY_US), body(touchpoint("1", 0, "email:e"))],
     ],
+    "copies of one moment are in the order of their names, of which one is lost": [
+        [erase(6 * DAY_US, "customer_id:b"), body(touchpoint("1", 0, "email:e"))],
+        [body(touchpoint("1", 0, "email:e", "customer_id:a")), body(touchpoint("1", 0, "email:e", "customer_id:b"))],
+    ],
 }
 
 

@@ -201,7 +201,7 @@ class Ownership:
         def sightings(handle: int) -> Sequence[Sighting]:
             rule = self.view.rule(handle)
             assert isinstance(rule, Timed)
-            return self._identities.sightings(tx, rule.sets, BEGINNING_US, END_US, rule.haunted)
+            return self._in_order(tx, rule, BEGINNING_US, END_US)
 
         return root_at(self.view, self.view.identities[identity].standing, time_us, sightings)
 
@@ -386,13 +386,21 @@ class Ownership:
             wider = min(from_us, one.time_us), max(to_us, one.time_us)
             self._windows[handle] = wider
 
+    def _in_order(self, tx: Connection, rule: Timed, from_us: int, to_us: int) -> Sequence[Sighting]:
+        """Sightings in the order of names as they came, whoever has lost one by now."""
+        found = self._identities.sightings(tx, rule.sets, from_us, to_us, rule.haunted)
+        if not self.hidden:
+            return found
+        names = {self.view.identities[identity].name: name for identity, name in self.hidden.items()}
+        return sorted(one._replace(anchor=names.get(one.anchor, one.anchor)) for one in found)
+
     def _owner_at(self, tx: Connection, one: IdentitySet, time_us: int) -> int:
         def sightings(handle: int) -> Sequence[Sighting]:
             window = self._windows[handle] if handle == anchor else (BEGINNING_US, END_US)
             if (handle, window) not in self._sightings:
                 rule = self.view.rule(handle)
                 assert isinstance(rule, Timed)
-                self._sightings[handle, window] = self._identities.sightings(tx, rule.sets, *window, rule.haunted)
+                self._sightings[handle, window] = self._in_order(tx, rule, *window)
             return self._sightings[handle, window]
 
         if one.customer is not None:
