@@ -98,7 +98,7 @@ class Taking:
     def take(self, tx: Connection, generation: int, records: Sequence[Record]) -> list[Erased]:
         """Bring facts and rollups up to these records of person-months, of which those of one partition are in order.
 
-        Returns what went with erasures. Raises Rejected for a record that is none.
+        Returns what went with erasures; what is published again was told before. Raises Rejected for a record that is none.
         """
         published = [(_key_of(record), _read(record)) for record in records]
         before = stored_months(self._database, tx, {key for key, _ in published})
@@ -107,7 +107,7 @@ class Taking:
         for record, (key, month) in zip(records, published, strict=True):
             known = after.get(key, before.get(key))
             after[key] = _next(known, month)
-            if month is not None and month.erasure is not None:
+            if month is not None and month.erasure is not None and (known is None or known.version != month.version):
                 facts = len(known.facts) - len(after[key].facts) if known is not None else 0
                 erased.append(Erased(month.erasure, record.partition, record.offset, facts))
         changed = {key: month for key, month in after.items() if month != before.get(key)}
