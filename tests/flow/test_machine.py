@@ -36,7 +36,7 @@ HANDLES = ["email:e", "email:f", "phone:p", "crm:x", "anonymous_id:v", "anonymou
 STAGES = [None, None, "awareness", "consideration", "purchase", "loyalty", "advocacy"]
 ORDER_ACTIONS = ["placed", "placed", "changed", "cancelled", "refunded"]
 CASE_ACTIONS = ["opened", "message", "answered", "resolved", "reopened"]
-AGES_US = [0, 1, 60_000_000, HOUR_US, DAY_US, 2 * DAY_US, 25 * DAY_US, 40 * DAY_US, 80 * DAY_US, 140 * DAY_US, 250 * DAY_US]
+AGES_US = [0, 1000, 60_000_000, HOUR_US, DAY_US, 2 * DAY_US, 25 * DAY_US, 40 * DAY_US, 80 * DAY_US, 140 * DAY_US, 250 * DAY_US]
 FIRST_YEAR, YEARS, ERAS = 1901, 2, 60
 
 
@@ -129,6 +129,9 @@ class Installation:
         decision = {"identities": identities, "reason": "as the machine wants it", "by": "the machine"}
         self.see(self.service.post(f"/v1/identities/{action}", decision)["token"])
 
+    def erase(self, identity: str) -> None:
+        self.see(self.service.delete(f"/v1/persons/{quote(identity)}")["token"])
+
     def see(self, token: str) -> None:
         """Every later question waits for this."""
         for place, offset in tokens.decode(token).items():
@@ -187,7 +190,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(source=st.sampled_from(["web", "web", "desk"]), given=requests)
     def post(self, source: str, given: list[JSON]) -> None:
-        sent = [self._placed(one) for one in given]
+        sent = [self._placed(source, one) for one in given]
         self.sent.append((source, sent))
         self._post(source, sent)
 
@@ -214,6 +217,16 @@ class Machine(RuleBasedStateMachine):
         identities = [self._own(name) for name in pair]
         self.installation.decide(action, identities)
         self.plain.decide(action, identities)
+
+    @precondition(lambda self: len(self.sent) > 2 and "erase" not in self.slow)
+    @rule(name=st.sampled_from(PEOPLE + HANDLES))
+    def erase(self, name: str) -> None:
+        identity = self._own(name)
+        if self.plain.now.person(identity, self.until_us) is None:
+            return
+        self.slow.add("erase")
+        self.installation.erase(identity)
+        self.plain.erase(identity)
 
     @precondition(lambda self: "plug" not in self.slow)
     @rule()
@@ -294,10 +307,12 @@ class Machine(RuleBasedStateMachine):
             return f"phone:+4930{1_000_000 + self.era}"
         return f"{namespace}:{self.mark}{value}" + ("@x.example" if namespace == "email" else "")
 
-    def _placed(self, given: Mapping[str, Any]) -> JSON:
-        """A drawn touchpoint as this example sends it."""
+    def _placed(self, source: str, given: Mapping[str, Any]) -> JSON:
+        """A drawn touchpoint as this example sends it; no two of different ids or sources at one time."""
         names = [self._own(name).partition(":") for name in given["identities"]]
-        placed = {**given, "id": f"{self.mark}{given['id']}", "occurred_at": iso(self.from_us + given["occurred_at"])}
+        tick_us = 2 * ("123456789s".index(given["id"][0]) * 9 + int(given["id"][-1])) + (source == "desk")
+        occurred_us = self.from_us + given["occurred_at"] + tick_us
+        placed = {**given, "id": f"{self.mark}{given['id']}", "occurred_at": iso(occurred_us)}
         placed["identities"] = {namespace: value for namespace, _, value in names}
         for facet, key in (("order", "order_id"), ("case", "case_id")):
             if facet in given:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from tests.model import Command, Touchpoint, order_of
-from tests.model.identity import Identities, persons
+from tests.model import order_of
+from tests.model.identity import History, persons
 from tests.model.journeys import Journey, amends, is_own, journeys
 from tests.model.reading import histories, iso, microseconds, read, things, whose
 from tests.model.stagetable import StageTable, stage_table
@@ -23,44 +23,51 @@ FIRST_RECEIVED_US = microseconds("3000-01-01T00:00:00+00:00")
 
 
 class Plain:
-    """Everything that was posted so far, and the answers that follow. `shared_over`: a handle of more customers identifies nobody."""
+    """Everything that was done so far, and the answers that follow. `shared_over`: a handle of more customers identifies nobody.
+
+    No two touchpoints of different ids may be of one time: which of them decides after an erasure is the installation's secret.
+    """
 
     def __init__(self, shared_over: int) -> None:
-        self.shared_over = shared_over
-        self.posted: list[Touchpoint] = []
-        self.commands: list[Command] = []
+        self.history = History(shared_over, str)
         self.requests = 0
 
     def post(self, source: str, sent: Sequence[Answer]) -> None:
         """One request of touchpoints as they were sent, from a source that is its own system."""
-        received = iso(FIRST_RECEIVED_US + self.requests * 1_000_000)
+        received = iso(self._next_us())
         stamped = [one | {"source": source, "system": source, "received_at": received} for one in sent]
-        self.posted += [read(json.dumps(one).encode()) for one in stamped]
-        self.requests += 1
-        self.__dict__.pop("now", None)
+        self.history.take([read(json.dumps(one).encode()) for one in stamped])
 
     def decide(self, action: str, identities: Sequence[str]) -> None:
         """A link or an unlink, later than all before."""
-        number = len(self.commands)
-        self.commands.append({"id": f"{number:09}", "action": action, "identities": list(identities), "at_us": number})
+        at_us = self._next_us()
+        self.history.decide({"id": str(at_us), "action": action, "identities": list(identities), "at_us": at_us})
+
+    def erase(self, identity: str) -> None:
+        """The person whom an identity resolves to, with everything up to now."""
+        self.history.erase(identity, self._next_us())
+
+    def _next_us(self) -> int:
         self.__dict__.pop("now", None)
+        self.requests += 1
+        return FIRST_RECEIVED_US + self.requests * 1_000_000
 
     @cached_property
     def now(self) -> Known:
         """What is known now."""
-        return Known(self.posted, self.shared_over, self.commands)
+        return Known(self.history)
 
 
 class Known:
-    """All answers about one set of touchpoints."""
+    """All answers about one history."""
 
-    def __init__(self, posted: Sequence[Touchpoint], shared_over: int, commands: Sequence[Command]) -> None:
-        self.identities = Identities(posted, shared_over, commands)
-        self.people = persons(posted, shared_over, commands)
-        self.histories = histories(posted, shared_over, commands)
+    def __init__(self, history: History) -> None:
+        everything = history.arrived, history.shared_over, history.commands, history.marks
+        self.identities = history.identities
+        self.people, self.histories = persons(*everything), histories(*everything)
         self.whose = whose(self.people)
-        named = {identity for one in posted for identity in one["identities"]}
-        self.names = named | {identity for command in commands for identity in command["identities"]}
+        named = {identity for one in history.arrived for identity in one["identities"]}
+        self.names = named | {identity for command in history.commands for identity in command["identities"]}
 
     # -- people -------------------------------------------------------------------------------------------------------------
 
