@@ -256,7 +256,7 @@ class Machine(RuleBasedStateMachine):
                 for journey, expected in zip(found["journeys"], wanted["journeys"], strict=True)
             ]
             assert mine == wanted["journeys"]
-            assert sorted(found["identities"]) == wanted["identities"]
+            assert sorted(found["identities"]) == wanted["identities"], (name, found["identities"], wanted["identities"])
             assert found["touchpoints"] == wanted["touchpoints"]
             rows = self.installation.rows(f"{path}/touchpoints", "touchpoints", at=iso(now_us))
             assert [(row["source"], row["id"], row["time"]) for row in rows] == self.plain.now.touchpoints(identity, now_us)
