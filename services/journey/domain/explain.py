@@ -9,7 +9,8 @@ from schemas.identity import is_customer
 from services.journey.domain.identity import Settled, Sighting, View
 
 How = Literal["itself", "seen_with_customer", "seen_with_handle", "highest_rank", "shared"]
-"""A customer (or a handle that was seen with nobody else); rules 1, 2 and 3; seen with too many customers to be anybody's."""
+"""A customer (or a handle that was seen with nobody else, or that a ghost leads to nobody); rules 1, 2 and 3; seen with too many
+customers to be anybody's."""
 InEffect = Callable[[Sequence[int], int], Sighting]
 """Of the sightings in some sets (one at least) the one in effect at a time: the latest at or before it, else the earliest after."""
 
@@ -37,7 +38,12 @@ def explain(view: View, identity: int, time_us: int, in_effect: InEffect) -> Own
         return Owned(identity, "itself", True)
     sighting = in_effect(sorted(companies), time_us)
     company = companies[sighting.set_id]
-    root = root_of(view, company, sighting.time_us, in_effect) if how == "seen_with_handle" else company
+    root = company
+    if how == "seen_with_handle":
+        somebody = _somebody(view, company, sighting.time_us, in_effect)
+        root = somebody if somebody is not None else view.above(identity, view.sets[sighting.set_id])
+    if sighting.is_ghost and view.erased_us(root) < time_us:
+        return Owned(identity, "itself", settled)
     return Owned(root, how, settled, sighting, company)
 
 
@@ -57,3 +63,11 @@ def root_of(view: View, identity: int, time_us: int, in_effect: InEffect) -> int
     """Who owns an identity at a time, asking for a sighting only if the answer depends on it."""
     rule = view.rule(identity)
     return rule.root if isinstance(rule, Settled) else explain(view, identity, time_us, in_effect).root
+
+
+def _somebody(view: View, identity: int, time_us: int, in_effect: InEffect) -> int | None:
+    """The same; None if a ghost in effect leads to nobody."""
+    if isinstance(rule := view.rule(identity), Settled):
+        return rule.root
+    owned = explain(view, identity, time_us, in_effect)
+    return None if owned.how == "itself" else owned.root

@@ -143,9 +143,10 @@ class Resolving:
     def _learn(self, handles: Collection[int], *, evidence: bool = False) -> None:
         """Read the sets that decide over some handles; those of a handle with one customer only where `evidence` is wanted."""
         self._know(handles)
-        added = self._expand(one for one in handles if evidence or self._view.identities[one].customers != 1)
+        identities = self._view.identities
+        added = self._expand(one for one in handles if evidence or identities[one].customers != 1 or identities[one].has_ghosts)
         bridges = {self._view.bridge(one, its) for one in added for its in self._view.sets_of(one)} - {None}
-        self._expand(one for one in bridges if one is not None and self._view.identities[one].customers > 1)
+        self._expand(one for one in bridges if one is not None and (identities[one].customers > 1 or identities[one].has_ghosts))
 
     def _expand(self, handles: Iterable[int]) -> set[int]:
         wanted = {one for one in handles if one not in self._expanded and self._is_open(one)}
