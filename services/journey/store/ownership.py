@@ -345,19 +345,11 @@ class Ownership:
         """Whether a handle that had touchpoints before the batch has another rule now, or decides over other touchpoints."""
         if self._before is self.view or handle in self.fresh or handle not in self._before.identities:
             return False
-        if not self._was_known(handle):
-            return True
         return self._before.rule(handle) != rule or any(
             one.id in self._before.sets
             and _leads(self._before, handle, self._before.sets[one.id]) != _leads(self.view, handle, one)
             for one in self.view.sets_of(handle)
         )
-
-    def _was_known(self, handle: int) -> bool:
-        """Whether a handle and its company were in the view before the batch; those that an erasure led to later were not."""
-        before = self._before
-        known = before.identities
-        return handle in known and all(member in known for one in before.sets_of(handle) for member in one.members)
 
     def _window(self, tx: Connection, rule: Timed, first_us: int, last_us: int) -> tuple[int, int]:
         """The times for which sightings from `first_us` to `last_us` may be in effect."""
