@@ -66,8 +66,9 @@ class Known:
         self.identities = history.identities
         self.people, self.histories = persons(*everything), histories(*everything)
         self.whose = whose(self.people)
-        named = {identity for one in history.arrived for identity in one["identities"]}
-        self.names = named | {identity for command in history.commands for identity in command["identities"]}
+        linked = {identity for one in self.identities.links.classes for identity in one}
+        self.names = linked | {identity for one in history.kept for identity in one["identities"]}
+        """Known by name: of what was erased to the last touchpoint nobody is told."""
 
     # -- people -------------------------------------------------------------------------------------------------------------
 

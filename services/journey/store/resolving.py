@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from schemas.identity import is_customer, rank_key
 from services.journey.domain.explain import Owned, deciding, explain, root_of
 from services.journey.domain.identity import IdentitySet, Settled, Sighting, View, in_effect
+from services.journey.store.hiding import is_hidden
 from services.journey.store.identities import Identities
 from services.shared.db import Database
 
@@ -92,17 +93,19 @@ class Resolving:
         return self._identities.sightings(self._tx, sets, from_us, to_us, haunted)
 
     def names_of(self, root: int, time_us: int) -> dict[str, int]:
-        """All identities that resolve to a root at a time, by name, in no order."""
+        """All identities that resolve to a root at a time, by name, in no order; those that have lost their names are not told."""
         candidates = self._candidates(root)
         self._learn(candidates)
         mine = [one for one in candidates if root_of(self._view, one, time_us, self._in_effect) == root]
         linked = [row for row in self._identities.linked_to(self._tx, mine) if row.id not in candidates]
-        return {self._view.identities[one].name: one for one in mine} | {row.name: row.id for row in linked}
+        names = {self._view.identities[one].name: one for one in mine} | {row.name: row.id for row in linked}
+        return {name: one for name, one in names.items() if not is_hidden(name)}
 
     def shared_by(self, root: int) -> dict[str, int]:
         """The shared handles with which a root was seen, by name."""
         seen = {member for one in self._sets_of_root(root) for member in one.members}
-        return {self._view.identities[one].name: one for one in seen if one != root and self._view.is_shared(one)}
+        shared = {self._view.identities[one].name: one for one in seen if one != root and self._view.is_shared(one)}
+        return {name: one for name, one in shared.items() if not is_hidden(name)}
 
     def split_with(self, root: int, most: int) -> dict[str, int]:
         """The highest-ranked handles that a customer was seen with and others too, whoever owns them now; by name."""
