@@ -7,7 +7,9 @@
     relay.read         what is to be published was read                  relay.published     the bus has it
     relay.applied      it is struck off the list, in the transaction     relay.committed     that is committed
 
-ROOM is journey or metrics. Only a process that is armed has any of this: services/ knows nothing of it.
+ROOM is journey or metrics; of ingest these are `cleaning.read` and so on: its consumer, which cleans rejected records of who is erased.
+`gone.published`: the bus has months as gone, `nulls.published`: as nulls, and nobody noted that yet.
+Only a process that is armed has any of this: services/ knows nothing of it.
 """
 
 from __future__ import annotations
@@ -31,8 +33,11 @@ _INGEST = ("ingest.received", "ingest.published")
 _ROOM = ("read", "moved", "applied", "committed")
 _RELAY = ("relay.read", "relay.published", "relay.applied", "relay.committed")
 POINTS = (*_INGEST, *(f"journey.{point}" for point in _ROOM), *_RELAY, *(f"metrics.{point}" for point in _ROOM))
+ERASING = ("gone.published", "nulls.published", *(f"cleaning.{point}" for point in _ROOM))
+"""Points that only an erasure comes to."""
+_GROUPS = {"ingest": "cleaning"}
 _PUBLISHES = {TOUCHPOINTS: _INGEST, JOURNEYS: _RELAY[:2]}
-_THREADS = {"consume journey": "journey", "consume metrics": "metrics", "relay": "relay"}
+_THREADS = {"consume ingest": "cleaning", "consume journey": "journey", "consume metrics": "metrics", "relay": "relay"}
 
 
 class Fuse:
@@ -42,7 +47,7 @@ class Fuse:
     def __init__(self, file: Path) -> None:
         self._file = file
         point, number, name = file.read_text().split()
-        assert point in POINTS
+        assert point in (*POINTS, *ERASING)
         self._point, self._left, self._lock = point, int(number), threading.Lock()
         self._signal = signal.Signals[name]
 
@@ -93,6 +98,10 @@ class _ArmedPublisher(Publisher):
                 told.set_exception(error)
                 return
             self._fuse.passing(after)  # before anybody learns of it
+            if any(record.value is None for record in records):
+                self._fuse.passing("nulls.published")
+            if any(b'"gone":true' in (record.value or b"") for record in records):
+                self._fuse.passing("gone.published")
             told.set_result(done.result())
 
         self._publisher.publish(records).add_done_callback(acknowledged)
@@ -111,7 +120,7 @@ class _ArmedConsumer:
 
     def poll(self, timeout_s: float, max_records: int = 1000) -> list[Record]:
         if records := self._consumer.poll(timeout_s, max_records):
-            self._fuse.passing(f"{self._group}.read")
+            self._fuse.passing(f"{_GROUPS.get(self._group, self._group)}.read")
         return records
 
 
