@@ -45,7 +45,9 @@ def waypost(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
 
 
 def _arm(stack: ExitStack, fuse: Fuse) -> None:
-    open_bus, open_database = parts.open_bus, parts.open_database
+    from services.ingest import main as ingest
+
+    open_bus, open_database, open_ingests = parts.open_bus, parts.open_database, ingest.open_database
 
     def bus(settings: Settings) -> Bus:
         return armed_bus(open_bus(settings), fuse)
@@ -53,5 +55,9 @@ def _arm(stack: ExitStack, fuse: Fuse) -> None:
     def database(settings: Settings, room: str) -> Database:
         return ArmedDatabase(open_database(settings, room), fuse)
 
+    def ingests(settings: Settings) -> Database:
+        return ArmedDatabase(open_ingests(settings), fuse)
+
     stack.enter_context(patch.object(parts, "open_bus", bus))
     stack.enter_context(patch.object(parts, "open_database", database))
+    stack.enter_context(patch.object(ingest, "open_database", ingests))

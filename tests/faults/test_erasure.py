@@ -24,7 +24,7 @@ from tests.parts.installation import Installation, ask, check
 from tests.parts.kafka import Kafka
 from tests.parts.postgres import Postgres
 
-ROUNDS = ("journey.read", "journey.committed", "gone.published", "nulls.published", "cleaning.applied", "cleaning.committed")
+ROUNDS = ("journey.committed", "gone.published", "nulls.published", "cleaning.applied")
 OTHER = {"id": "other", "type": "page_viewed", "identities": {"customer_id": "other"}}
 
 
@@ -61,7 +61,7 @@ def command(open_bus: Callable[[], Bus], who: str) -> dict[str, str]:
 
 def die_in_the_middle(at: Installation, open_bus: Callable[[], Bus], who: str, points: Mapping[Service, str]) -> None:
     """Somebody is erased while each of these processes dies at its point; then they are started again."""
-    ask(at.metrics[0], "/v1/kpis", after=live(at, who))
+    ask(at.metrics[0], "/v1/check/metrics", after=live(at, who))
     for process in points:
         process.stop()
     erasing = command(open_bus, who)
@@ -108,7 +108,7 @@ def test_distributed(kafka: Kafka, postgres: Postgres, tmp_path: Path) -> None:
     """First through one journey of two, read from the other; then with deaths in every room."""
     with distributed(kafka, postgres.new_database(), tmp_path, {"journey": 2}) as at:
         send_other(at)
-        ask(at.metrics[0], "/v1/kpis", after=live(at, "anna"))
+        ask(at.metrics[0], "/v1/check/metrics", after=live(at, "anna"))
         with closing(at.journeys[1].service()) as client:
             check_erased(at, client.delete("/v1/persons/customer_id:anna"))
         at.journeys[1].stop()
@@ -116,7 +116,6 @@ def test_distributed(kafka: Kafka, postgres: Postgres, tmp_path: Path) -> None:
         deaths: Sequence[Mapping[Service, str]] = (
             {journey: "journey.committed", ingest: "cleaning.applied"},
             {journey: "gone.published", metrics: "metrics.committed"},
-            {journey: "nulls.published", ingest: "cleaning.committed"},
         )
         for number, points in enumerate(deaths):
             die_in_the_middle(at, lambda: KafkaBus(kafka.bootstrap), f"bert-{number}", points)
