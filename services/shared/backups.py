@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -28,17 +28,28 @@ class Backup(msgspec.Struct, frozen=True):
 
 
 def made(data: Path) -> Sequence[Backup]:
-    """All backups of the installation in this folder, and of those it was restored from, the oldest first."""
+    """All backups of the installation in this folder, and of those it was restored from, the oldest first.
+
+    A line that was cut off as it was written stands for no backup: none begins before its line is kept.
+    """
     try:
         lines = (data / FILE).read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [msgspec.json.decode(line, type=Backup) for line in lines if line]
+    found = []
+    for line in lines:
+        with suppress(msgspec.DecodeError):
+            found.append(msgspec.json.decode(line, type=Backup))
+    return found
 
 
 def remember(data: Path, backup: Backup) -> None:
     """Add one, durably, before anything is copied: what is erased from then on may be in it."""
-    with open(data / FILE, "ab") as file:
+    with open(data / FILE, "ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # what was cut off must not take this one with it
+                file.write(b"\n")
         file.write(msgspec.json.encode(backup) + b"\n")
         file.flush()
         os.fsync(file.fileno())
