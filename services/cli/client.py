@@ -62,8 +62,7 @@ class Service:
     def get(self, path: str, query: Mapping[str, object] | None = None, after: str = "") -> Any:
         """The JSON at `path`; with `after`, a receipt's token, only once what it stands for is visible there."""
         asked = f"{path}?{urlencode(query, doseq=True)}" if query else path
-        headers = {"X-Waypost-After": after} if after else {}
-        return self._call("GET", asked, None, headers)
+        return self._call("GET", asked, None, _waiting(after))
 
     def lines(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[Any]:
         """The JSON lines at `path` as they come; waits for the first as `get` does. Raises Unavailable if they end before their time."""
@@ -96,8 +95,9 @@ class Service:
             self._connection.close()
             raise Unavailable(f"no Waypost answers at {self.url} ({error}); start one with `waypost up`") from None
 
-    def delete(self, path: str) -> Any:
-        return self._call("DELETE", path, None, {})
+    def delete(self, path: str, after: str = "") -> Any:
+        """With `after` as in `get`."""
+        return self._call("DELETE", path, None, _waiting(after))
 
     def send(self, key: str, touchpoints: Sequence[bytes]) -> Receipt:
         """Post touchpoints, each as JSON, until the service has said of each that it is kept or that it is refused."""
@@ -163,6 +163,10 @@ class _TryAgain(Exception):
     def __init__(self, reason: str, after_s: float) -> None:
         super().__init__(reason)
         self.reason, self.after_s = reason, after_s
+
+
+def _waiting(after: str) -> dict[str, str]:
+    return {"X-Waypost-After": after} if after else {}
 
 
 def _refused(answer: Any, status: int) -> Rejected:

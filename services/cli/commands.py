@@ -136,6 +136,9 @@ def kpis(
 @app.command()
 def erase(
     id: Annotated[str, typer.Argument(help="NAMESPACE:VALUE, such as customer_id:c-42, or person_id:UUID")],
+    after: Annotated[
+        str, typer.Option(help="tokens of receipts, joined by commas: wait until they are stitched", show_default=False)
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="don't ask")] = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -145,7 +148,7 @@ def erase(
 
     from services.cli.erasing import erase_person
 
-    end(0 if erase_person(url, token, id, yes, Console()) else 1)
+    end(0 if erase_person(url, token, id, after, yes, Console()) else 1)
 
 
 @app.command()

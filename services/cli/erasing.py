@@ -15,15 +15,15 @@ from services.cli.client import Service
 LOOK_S = 0.5
 
 
-def erase_person(url: str, token: str, identity: str, sure: bool, console: Console) -> bool:
-    """Whether the person was erased; not, if nobody confirms it."""
+def erase_person(url: str, token: str, identity: str, after: str, sure: bool, console: Console) -> bool:
+    """Whether the person was erased; not, if nobody confirms it. `after`: tokens of what has to be stitched first, or nothing."""
     path = f"/v1/persons/{quote(identity, safe='')}"
     with closing(Service(url, token)) as service:
-        person = service.get(path)
+        person = service.get(path, after=after)
         what = f"{person['touchpoints']:,} touchpoints and {len(person['journeys']):,} journeys of {identity}"
         if not sure and not typer.confirm(f"Erase {what}? This can't be undone."):
             return False
-        erasing = service.delete(path)
+        erasing = service.delete(path, after)
         console.print(f"Erasure {erasing['id']}, up to {erasing['at']}")
         with console.status("Erasing …") as status:
             found = service.get(f"/v1/erasures/{erasing['id']}", after=erasing["token"])

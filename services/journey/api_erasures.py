@@ -27,11 +27,13 @@ def router(desk: Desk, commands: Commands, settings: Settings) -> APIRouter:
     routes = APIRouter(tags=["journey"])
 
     @routes.delete(PERSON, summary="Erase a person up to now", status_code=202, response_model=ErasingAnswer)
-    def erase(request: Request, identity: Identity, by: By = None) -> Response:
+    def erase(request: Request, identity: Identity, by: By = None, after: After = None, timeout: Timeout = None) -> Response:
         """Everything that resolves to the person at this moment is removed from every store; what comes later about the time before is
-        refused. `GET /v1/erasures/{id}` tells how far it is, and what is still held where until when."""
+        refused. `GET /v1/erasures/{id}` tells how far it is, and what is still held where until when. Who erases right after sending
+        gives the receipts' tokens along: this moment is then the one at which what was sent is stitched."""
         given = params(request, ("by",))
         wanted = asked.wanted(identity, desk.normal)
+        _wait(desk, after, timeout)
         with desk.question() as questions:
             names = _fitting(questions.names_to_erase(wanted, desk.clock()))
         published = commands.publish("erase", names, given.get("by", "").strip() or "admin")
@@ -41,8 +43,7 @@ def router(desk: Desk, commands: Commands, settings: Settings) -> APIRouter:
     @routes.get("/v1/erasures/{id}", summary="How far an erasure is, and its receipt", response_model=ErasureAnswer)
     def erasure(request: Request, id: str, after: After = None, timeout: Timeout = None) -> Response:
         params(request, ())
-        if after is not None:
-            desk.wait_for(after, wait_s(timeout))
+        _wait(desk, after, timeout)
         found = receipt(desk, settings, id)
         if found is None:
             message = "no erasure of this id has been carried out (yet); send its token as X-Waypost-After to wait for it"
@@ -50,6 +51,12 @@ def router(desk: Desk, commands: Commands, settings: Settings) -> APIRouter:
         return Response(msgspec.json.encode(found), media_type="application/json")
 
     return routes
+
+
+def _wait(desk: Desk, after: str | None, timeout: str | None) -> None:
+    seconds = wait_s(timeout)
+    if after:
+        desk.wait_for(after, seconds)
 
 
 def _fitting(names: list[str]) -> list[str]:

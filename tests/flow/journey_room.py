@@ -67,7 +67,7 @@ class Journey:
 
     def erase(self, identity: str) -> str:
         """Erase somebody; every later question waits until that is done here. Returns the id of the erasure."""
-        answer = self._call("DELETE", f"/v1/persons/{quote(identity, safe='')}")
+        answer = self._call("DELETE", f"/v1/persons/{quote(identity, safe='')}", headers={"x-waypost-after": self.token})
         assert answer.status_code == 202, answer.text
         self.token = ",".join(filter(None, (self.token, answer.json()["token"])))
         return str(answer.json()["id"])

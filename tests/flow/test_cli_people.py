@@ -82,6 +82,15 @@ def test_a_link_is_told_and_taken_back_from_the_command_line(waypost: Installati
     assert (unknown.returncode, "unknown_person" in unknown.stderr) == (1, True)
 
 
+def test_a_person_is_erased_from_the_command_line_right_after_they_were_sent(waypost: Installation) -> None:
+    after = waypost.post(KEY, {"type": "page_viewed", "identities": {"customer_id": "gone"}})
+    erased = waypost.run("erase", "customer_id:gone", "--after", after, "--yes")
+    assert (erased.returncode, erased.stderr) == (0, "")
+    assert "1 touchpoints" in erased.stdout
+    again = waypost.run("erase", "customer_id:gone", "--yes")
+    assert (again.returncode, "unknown_person" in again.stderr) == (1, True)
+
+
 def test_what_still_joins_two_is_printed(waypost: Installation) -> None:
     after = waypost.post(KEY, {"id": "seen", "type": "page_viewed", "identities": {"customer_id": "b", "email": "b@one.example"}})
     assert waypost.person("customer_id:b", after)["touchpoints"] == 1

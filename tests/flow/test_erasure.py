@@ -55,6 +55,16 @@ def test_a_person_is_erased_everywhere_and_a_replay_brings_nothing_back(installa
     assert check(process, "metrics")[1:] == (0, [])
 
 
+def test_who_sends_and_erases_at_once_says_after_what(installation: Installation) -> None:
+    many = [b'{"id":"m%d","type":"page_viewed","identities":{"customer_id":"m%d"}}' % (n, n % 9) for n in range(900)]
+    token = sent(installation, [*many, b'{"id":"n1","type":"page_viewed","identities":{"customer_id":"nora"}}'])
+    with closing(installation.journeys[0].service()) as service:
+        receipt = erased(service, service.delete("/v1/persons/customer_id:nora", after=token))
+        assert receipt["removed"]["journey"]["touchpoints"] == 1
+        with pytest.raises(Rejected, match="unknown_person"):
+            service.get("/v1/persons/customer_id:nora")
+
+
 def test_nothing_of_the_person_is_left_in_the_files(tmp_path: Path) -> None:
     with embedded(tmp_path) as started:
         token = sent(started, [OTHER, *ANNA])
