@@ -74,15 +74,29 @@ class Answers:
                 "too_many_rows", f"this has over {MAX_ROWS:,} rows; choose a coarser grain or a shorter range", "/grain"
             )
         named = [(dims, dict(zip(split, dims, strict=True))) for dims in combinations]
-        nothing = _answered(question, cube, [0] * len(cube.measures), {})
-        rows = []
+        beside, zeros, rows = self._beside(question), [0] * len(cube.measures), []
         for period in asked:
-            when, figures = period_name(period, question.grain), found.get(period, Figures())
+            when, figures, more = period_name(period, question.grain), found.get(period, Figures()), beside.get(period, {})
+            nothing = _answered(question, cube, zeros, {}, more)
             for dims, names_of in named:
                 values = figures.totals.get(dims)
-                answered = nothing if values is None else _answered(question, cube, values, figures.counts.get(dims, {}))
+                answered = nothing if values is None else _answered(question, cube, values, figures.counts.get(dims, {}), more)
                 rows.append({"period": when, **names_of, **answered})
         return rows
+
+    def _beside(self, question: KpiQuestion) -> dict[int, Mapping[str, int]]:
+        """By period, what the KPI beside this one counts in all of it."""
+        kpi = question.kpi.beside
+        if kpi is None:
+            return {}
+        cube = _cube_of(kpi, question.grain)
+        by_period = gather(self._reading, self._calendar, cube, _set_for(cube, (), {}), question)
+        found: dict[int, Mapping[str, int]] = {}
+        for period in periods(question.span, question.grain):
+            totals = by_period.get(period, Figures()).projected(_set_for(cube, (), {}), (), {}).totals
+            measures = dict(zip(cube.measures, totals.get((), [0] * len(cube.measures)), strict=False))
+            found[period] = {kpi.id: kpi.formula.answer(measures, question.grain, {}).numerator or 0}
+        return found
 
     def stages(self, question: CohortQuestion) -> tuple[int, list[Row]]:
         """How many journeys there are in the cohort, and the rows of the stage table."""
@@ -153,9 +167,9 @@ class Answers:
                     yield Place("dd", rest_of_month, cohorts, -1)
 
 
-def _answered(question: KpiQuestion, cube: Cube, values: Sequence[int], counts: Counts) -> Row:
-    """What a row says beside its period and dimensions."""
-    measures = dict(zip(cube.measures, values, strict=False))
+def _answered(question: KpiQuestion, cube: Cube, values: Sequence[int], counts: Counts, more: Mapping[str, int]) -> Row:
+    """What a row says beside its period and dimensions; `more` are measures of another cube."""
+    measures = {**dict(zip(cube.measures, values, strict=False)), **more}
     answer = question.kpi.formula.answer(measures, question.grain, counts)
     return {
         "value": answer.value,

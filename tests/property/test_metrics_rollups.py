@@ -43,7 +43,7 @@ from services.metrics.answers import Answers, CohortQuestion, KpiQuestion
 from services.metrics.domain.catalogue import KPI_BY_ID, KPIS
 from services.metrics.domain.cubes import BY_NAME, CUBES
 from services.metrics.domain.histogram import bucket_of, middle_of
-from services.metrics.domain.kpis import Kpi
+from services.metrics.domain.kpis import Distinct, Kpi
 from services.metrics.domain.measures import Contribution, contributions, effect_times
 from services.metrics.domain.periods import Span, period_name, start_of
 from services.metrics.migrations import HISTORY
@@ -441,13 +441,33 @@ def test_kpis_are_what_filtering_contributions_gives(
                     spreads[place][bucket_of(one.value)] += one.times
     names = {name for (_, name), values in sums.items() if any(values.values())}
     for row in rows:
+        whole = beside(kpi, stream, span, grain, row["period"])
         key = row.pop("period"), tuple(row.pop(name) for name in by)
         counts = {bucket: count for bucket, count in spreads[key].items() if count}
-        answer = kpi.formula.answer(sums[key], grain, counts)
+        answer = kpi.formula.answer(sums[key] | whole, grain, counts)
         expected = {name: getattr(answer, name) for name in ("value", "numerator", "denominator", "n", "low", "high", "open")}
         assert row == expected | dict(answer.quantiles or {})
         names.discard(key[1])
     assert not names
+
+
+def beside(kpi: Kpi, stream: Stream, span: Span, grain: Any, period: object) -> dict[str, int]:
+    """What the KPI beside this one counts in a whole period: each contribution that is dated in it and effective by now."""
+    if kpi.beside is None:
+        return {}
+    formula, cube = kpi.beside.formula, kpi.beside.cube
+    if grain == "none" and isinstance(formula, Distinct):
+        cube = formula.since
+    measures = dict.fromkeys(cube.measures, 0)
+    for one in all_contributions(stream):
+        day = day_number(local(one.at_us).date().isoformat())
+        is_dated = (
+            span.start <= day < span.end and period_name(span.start if grain == "none" else start_of(day, grain), grain) == period
+        )
+        is_new = cube.cohort is None or (one.cohort_day is not None and one.cohort_day < span.start)
+        if one.cube == cube.name and one.at_us <= stream.as_of and is_dated and is_new:
+            measures[one.measure] += one.times * one.value
+    return {kpi.beside.id: formula.answer(measures, grain, {}).numerator or 0}
 
 
 @slow

@@ -13,7 +13,7 @@ from schemas.facts import Amount, CaseFact, Fact, Leg, OrderFact, Reason, Refund
 from schemas.times import DAY_US, HOUR_US, MINUTE_US, parse_time_us
 from services.metrics.domain.catalogue import KPI_BY_ID
 from services.metrics.domain.histogram import bucket_of
-from services.metrics.domain.kpis import Answer
+from services.metrics.domain.kpis import Answer, Distinct
 from services.metrics.domain.measures import contributions
 
 START_US = parse_time_us("2026-03-02T09:00:00Z")
@@ -25,13 +25,16 @@ CALENDAR = Calendar()
 def answer(kpi_id: str, facts: Sequence[Fact], as_of_us: int = LONG_AFTER_US) -> Answer:
     """A KPI of all these facts, as of a moment, without any breakdown."""
     kpi = KPI_BY_ID[kpi_id]
-    sums: dict[str, int] = dict.fromkeys(kpi.cube.measures, 0)
+    cube = kpi.formula.since if isinstance(kpi.formula, Distinct) else kpi.cube
+    sums: dict[str, int] = dict.fromkeys(cube.measures, 0)
+    if kpi.beside is not None:
+        sums[kpi.beside.id] = answer(kpi.beside.id, facts, as_of_us).numerator or 0
     counts: dict[int, int] = defaultdict(int)
     for fact in facts:
         for one in contributions(fact, True, CALENDAR):
-            if one.cube == kpi.cube.name and one.at_us <= as_of_us:
+            if one.cube == cube.name and one.at_us <= as_of_us:
                 sums[one.measure] += one.times * one.value
-                if one.measure == kpi.cube.spread:
+                if one.measure == cube.spread:
                     counts[bucket_of(one.value)] += one.times
     return kpi.formula.answer(sums, "none", {bucket: count for bucket, count in counts.items() if count})
 

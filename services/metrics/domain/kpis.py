@@ -167,6 +167,22 @@ class Average:
 
 
 @dataclass(frozen=True)
+class Per:
+    """`times` `total` for each of what another KPI counts (`Kpi.beside`, whose id `n` is). No interval: one may count several times."""
+
+    total: str
+    n: str
+    times: int = 1
+
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
+        total, n = measures[self.total], measures[self.n]
+        return Answer(self.times * total / n if n > 0 else None, total, n, n)
+
+    def text(self) -> str:
+        return f"{self.total} / {self.n}" if self.times == 1 else f"{self.times:,} × {self.total} / {self.n}"
+
+
+@dataclass(frozen=True)
 class Distinct:
     """Distinct people of a period: the active days whose previous active day lies before the period.
 
@@ -185,7 +201,10 @@ class Distinct:
 
 @dataclass(frozen=True)
 class Kpi:
-    """`per` are dimensions across which nothing is ever added: every answer is given for each of their values."""
+    """`per` are dimensions across which nothing is ever added: every answer is given for each of their values.
+
+    `beside` is a KPI over another cube: its numerator in the whole period, by no dimension, is a measure of its id in every row.
+    """
 
     id: str
     title: str
@@ -196,6 +215,7 @@ class Kpi:
     source: str = ""
     grains: tuple[Grain, ...] = ("day", "week", "month", "quarter", "year", "none")
     per: tuple[str, ...] = ()
+    beside: Kpi | None = None
 
     @property
     def dimension_sets(self) -> tuple[tuple[str, ...], ...]:

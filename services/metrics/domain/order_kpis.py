@@ -7,15 +7,17 @@ from services.metrics.domain.kpis import Average, Kpi, Share, Total
 
 _MICROS = 1_000_000
 
+ORDERS = Kpi(
+    "orders",
+    "Orders",
+    "count",
+    BY_NAME["orders"],
+    Total("orders"),
+    "Orders placed in the period, less those cancelled in it. The pixel's and the server's report of one order are one order.",
+)
+
 ORDER_KPIS: tuple[Kpi, ...] = (
-    Kpi(
-        "orders",
-        "Orders",
-        "count",
-        BY_NAME["orders"],
-        Total("orders"),
-        "Orders placed in the period, less those cancelled in it. The pixel's and the server's report of one order are one order.",
-    ),
+    ORDERS,
     Kpi(
         "gross_revenue",
         "Gross revenue",
