@@ -13,5 +13,7 @@ def test_contacts_per_100_orders_and_per_100_people() -> None:
     assert answer("contact_rate_per_100_orders", facts, START_US).value == 150.0
     assert answer("contact_rate_per_100_orders", facts).value == 300.0
     assert answer("contact_rate_per_100_orders", facts[:3]).value is None
-    active = Day(day="2026-03-02", at_us=START_US, active=True, items=[Item(START_US, "t", "web", "s", "customer", None, -1, None)])
+    active = Day(
+        day="2026-03-02", at_us=START_US, active=True, items=[Item(START_US, "t", "web", "s", "customer", None, -1, None)]
+    )
     assert answer("contact_rate_per_100_people", [*facts, active]).value == 300.0
