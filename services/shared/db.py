@@ -7,8 +7,6 @@ SQL is written once, with `:name` parameters. A *key table* – rows given from 
 from __future__ import annotations
 
 import re
-import sqlite3
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
@@ -18,10 +16,11 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, CursorResult, Engine, Table, create_engine, event, exc
 from sqlalchemy.engine import Row, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor, IsolationLevel
+from sqlalchemy.engine.interfaces import DBAPIConnection, IsolationLevel
 from sqlalchemy.types import BigInteger, Boolean, Float, Integer, LargeBinary, SmallInteger, TypeEngine
 
 from services.shared.errors import Contended, Unavailable
+from services.shared.sqlite import keep_a_log
 
 IDLE_IN_TRANSACTION_S = 60
 """How long a PostgreSQL transaction in which nothing happens keeps its locks: a process that stands still must not stop the others."""
@@ -195,26 +194,13 @@ def _postgres(url: str, schema: str, pool_size: int) -> Engine:
     )
 
 
-def _keep_a_log(cursor: DBAPICursor) -> None:
-    """SQLite's write-ahead log. Of several processes that open a new file at once one makes it; SQLite does not let the others wait."""
-    give_up = time.monotonic() + SQLITE_PATIENCE_S
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
-
-
 def _sqlite(url: str, durable: bool) -> Engine:
     engine = create_engine(url, connect_args={"timeout": SQLITE_PATIENCE_S, "check_same_thread": False, "cached_statements": 256})
 
     def on_connect(connection: DBAPIConnection, _record: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        _keep_a_log(cursor)
+        keep_a_log(cursor.execute)
         for pragma in (
             f"synchronous={'FULL' if durable else 'NORMAL'}",
             "cache_size=-16000",

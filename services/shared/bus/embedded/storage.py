@@ -7,12 +7,12 @@ A record's *place* is `lane << 40 | offset`, the table's only key, so a lane is 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from services.shared.errors import Misconfigured, Unavailable
+from services.shared.sqlite import keep_a_log
 
 OFFSET_BITS = 40
 
@@ -73,21 +73,12 @@ def connect(path: Path, busy_timeout_s: float, durable: bool = False) -> sqlite3
 def prepare(path: Path, busy_timeout_s: float) -> None:
     """Bring the file and its tables up to date. Several processes may do so at once. Raises Misconfigured for a file of a newer version."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + busy_timeout_s
-    while True:
-        connection = connect(path, busy_timeout_s)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("BEGIN IMMEDIATE")
+    doing = f"prepare {path.name}"
+    with closing(connect(path, busy_timeout_s)) as connection:
+        with translated(doing):
+            keep_a_log(connection.execute)
+        with transaction(connection, doing):
             _migrate(connection, path)
-            connection.execute("COMMIT")
-            return
-        except sqlite3.DatabaseError as error:  # changing the journal mode does not wait for the lock by itself
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise Unavailable(f"embedded bus: cannot prepare {path.name}: {error}") from error
-            time.sleep(0.01)
-        finally:
-            connection.close()
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
