@@ -83,10 +83,8 @@ class Database:
     def snapshot(self, *, patient: bool = False) -> Iterator[Connection]:
         """A read-only transaction in which every statement sees the same moment. `patient`: it may do something else for long."""
         with _translated(), self.engine.connect() as plain:
-            level = "REPEATABLE READ" if self.is_postgres else "AUTOCOMMIT"
-            tx = (
-                plain.execution_options(isolation_level=level) if self.is_postgres else plain.execution_options(waypost_read=True)
-            )
+            options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if self.is_postgres else {"waypost_read": True}
+            tx = plain.execution_options(**options)
             with tx.begin():
                 if patient and self.is_postgres:
                     tx.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
