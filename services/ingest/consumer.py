@@ -23,7 +23,7 @@ from services.shared.clock import Clock
 from services.shared.consume import ConsumeLoop
 from services.shared.db import Database
 from services.shared.done import Saying
-from services.shared.errors import Misplaced, Rejected, Unavailable, WaypostError
+from services.shared.errors import Misplaced, Rejected, WaypostError
 from services.shared.log import Log
 from services.shared.waiting import Waiting
 
@@ -65,22 +65,15 @@ class Consumer:
 
     def positions(self, tx: Connection) -> dict[tuple[str, int], int]:
         """The next offset to read, of every (topic, partition)."""
-        return {pair: stored.next_offset for pair, stored in self._positions.read(tx).items()}
+        return self._positions.offsets(tx)
 
     def well(self) -> None:
-        """Raises Misplaced for partitions that can't go on, Unavailable for trouble that may pass."""
-        if self._loop.stopped:
-            raise Misplaced("; ".join(sorted(set(self._loop.stopped.values()))))
-        if self._loop.trouble is not None:
-            raise Unavailable(self._loop.trouble)
+        """See `ConsumeLoop.well`."""
+        self._loop.well()
 
     def lag(self) -> Mapping[int, int]:
         """Rejected records not stored yet, of each partition that this process holds."""
-        ends = self._bus.end_offsets(REJECTED)
-        with self._database.snapshot() as tx:
-            positions = self.positions(tx)
-        held = self._loop.assignment()
-        return {number: max(0, end - positions.get((REJECTED, number), 0)) for number, end in ends.items() if number in held}
+        return self._loop.lag([REJECTED])
 
     def apply(self, tx: Connection, records: Sequence[Record]) -> None:
         """Store a batch and erase who is to be erased, in the loop's transaction."""

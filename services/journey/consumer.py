@@ -27,7 +27,7 @@ from services.shared.bus import Bus, Record
 from services.shared.clock import Clock
 from services.shared.consume import ConsumeLoop
 from services.shared.db import Database
-from services.shared.errors import Misplaced, Rejected, Unavailable
+from services.shared.errors import Rejected
 from services.shared.log import Log
 from services.shared.positions import Positions
 from services.shared.rejects import Rejects
@@ -73,7 +73,7 @@ class Consumer:
         clock: Clock,
         log: Log,
     ) -> None:
-        self._bus, self._database, self._read = bus, database, read
+        self._database, self._read = database, read
         self._generation, self._commanding, self._writer = generation, commanding, writer
         self._monitoring, self._clock = monitoring, clock
         self._rejects, self._done = Rejects(bus, GROUP, clock), Receipts(database)
@@ -105,24 +105,15 @@ class Consumer:
 
     def positions(self, tx: Connection) -> dict[tuple[str, int], int]:
         """The next offset to read, of every (topic, partition)."""
-        return {pair: stored.next_offset for pair, stored in self._positions.read(tx).items() if pair[0] in TOLD_OF}
+        return {pair: offset for pair, offset in self._positions.offsets(tx).items() if pair[0] in TOLD_OF}
 
     def well(self) -> None:
-        """Raises Misplaced for partitions that can't go on, Unavailable for trouble that may pass."""
-        if self._loop.stopped:
-            raise Misplaced("; ".join(sorted(set(self._loop.stopped.values()))))
-        if self._loop.trouble is not None:
-            raise Unavailable(self._loop.trouble)
+        """See `ConsumeLoop.well`."""
+        self._loop.well()
 
     def lag(self) -> Mapping[int, int]:
         """Records not taken yet, of each partition that this process holds."""
-        ends = {topic: self._bus.end_offsets(topic) for topic in TOLD_OF}
-        with self._database.snapshot() as tx:
-            positions = self.positions(tx)
-        return {
-            partition: sum(max(0, ends[topic].get(partition, 0) - positions.get((topic, partition), 0)) for topic in TOLD_OF)
-            for partition in self.assignment()
-        }
+        return self._loop.lag(TOLD_OF)
 
     def apply(self, tx: Connection, records: Sequence[Record], *, refuses: bool = True) -> None:
         """Take a batch, in the loop's transaction. What can't be read is kept in `touchpoints.rejected` first. Touchpoints of erased

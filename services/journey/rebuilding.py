@@ -62,7 +62,7 @@ class Rebuilding:
         self._live, self._bus, self._consumer_on, self._partitions = database, bus, consumer_on, partitions
         self._made_by, self._clock = made_by, clock
         self._shadow = Shadow(database)
-        self._positions = Positions(self._shadow.database, "")
+        self._positions = Positions(self._shadow.database)
         self._next: dict[Place, int] = {}
 
     def steps(self) -> Iterator[Progress]:
@@ -137,7 +137,7 @@ class Rebuilding:
         if tx is None:
             with self._live.snapshot() as now:
                 return self._live_positions(now)
-        stored = Positions(self._live, "").read(tx)
+        stored = Positions(self._live).read(tx)
         infos = {topic: self._bus.describe(topic) for topic in TOPICS}
         ends = {topic: self._bus.end_offsets(topic) for topic in TOPICS}
         return {

@@ -158,7 +158,7 @@ def _publish_again(database: Database, tx: Connection, months: Sequence[_Ahead],
 
 def _publish_marks(database: Database, tx: Connection, bus: Bus) -> None:
     """Nobody may go on believing that journey is as far as it was."""
-    mark = watermark({pair: stored.next_offset for pair, stored in Positions(database, "").read(tx).items()})
+    mark = watermark(Positions(database).offsets(tx))
     publisher = bus.publisher()
     try:
         marks = [Outgoing(JOURNEYS, WATERMARK_KEY, mark, partition) for partition in bus.end_offsets(JOURNEYS)]

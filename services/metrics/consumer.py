@@ -20,7 +20,7 @@ from services.shared.clock import Clock
 from services.shared.consume import ConsumeLoop
 from services.shared.db import Database
 from services.shared.done import Saying
-from services.shared.errors import Misplaced, Rejected, Unavailable
+from services.shared.errors import Rejected
 from services.shared.log import Log
 from services.shared.positions import Positions
 from services.shared.rejects import Rejects
@@ -35,14 +35,12 @@ class Consumer:
     def __init__(
         self, bus: Bus, database: Database, calendar: Calendar, monitoring: Monitoring, waiting: Waiting, clock: Clock, log: Log
     ) -> None:
-        self._bus, self._database, self._monitoring, self._clock = bus, database, monitoring, clock
+        self._database, self._monitoring, self._clock = database, monitoring, clock
         self._taking = Taking(database, calendar)
         self._hash = generations.generation_hash(calendar.time_zone)
-        self._positions = Positions(database, generations.MEND)
         self._rejects, self._saying = Rejects(bus, GROUP, clock), Saying(bus)
-        self._loop = ConsumeLoop(
-            bus, database, self._positions, GROUP, [JOURNEYS], self.apply, self._reject, self._committed, log
-        )
+        positions = Positions(database, generations.MEND)
+        self._loop = ConsumeLoop(bus, database, positions, GROUP, [JOURNEYS], self.apply, self._reject, self._committed, log)
         self._waiting, self._is_to_sweep = waiting, False
         monitoring.watch_lag(self.lag)
         monitoring.watch_stopped(lambda: len(self._loop.stopped))
@@ -56,23 +54,12 @@ class Consumer:
         self._saying.close()
 
     def well(self) -> None:
-        """Raises Misplaced for partitions that can't go on, Unavailable for trouble that may pass."""
-        if self._loop.stopped:
-            raise Misplaced("; ".join(sorted(set(self._loop.stopped.values()))))
-        if self._loop.trouble is not None:
-            raise Unavailable(self._loop.trouble)
+        """See `ConsumeLoop.well`."""
+        self._loop.well()
 
     def lag(self) -> Mapping[int, int]:
         """Records not taken yet, of each partition that this process holds."""
-        ends = self._bus.end_offsets(JOURNEYS)
-        with self._database.snapshot() as tx:
-            stored = self._positions.read(tx)
-        held = self._loop.assignment()
-        return {
-            partition: max(0, end - (stored[JOURNEYS, partition].next_offset if (JOURNEYS, partition) in stored else 0))
-            for partition, end in sorted(ends.items())
-            if partition in held
-        }
+        return self._loop.lag([JOURNEYS])
 
     def apply(self, tx: Connection, records: Sequence[Record]) -> None:
         """Take a batch, in the loop's transaction."""

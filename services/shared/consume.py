@@ -84,6 +84,23 @@ class ConsumeLoop:
         """The partition numbers that this member holds and goes on with."""
         return frozenset(partition for _, partition in self._next)
 
+    def well(self) -> None:
+        """Raises Misplaced for partitions that can't go on, Unavailable for trouble that may pass."""
+        if self.stopped:
+            raise Misplaced("; ".join(sorted(set(self.stopped.values()))))
+        if self.trouble is not None:
+            raise Unavailable(self.trouble)
+
+    def lag(self, topics: Sequence[str]) -> Mapping[int, int]:
+        """Records of these topics that are not taken yet, of each partition that this member holds and goes on with."""
+        ends = {topic: self._bus.end_offsets(topic) for topic in topics}
+        with self._database.snapshot() as tx:
+            offsets = self._positions.offsets(tx)
+        return {
+            partition: sum(max(0, ends[topic].get(partition, 0) - offsets.get((topic, partition), 0)) for topic in topics)
+            for partition in self.assignment()
+        }
+
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():

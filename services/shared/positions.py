@@ -44,9 +44,9 @@ def position_table(metadata: MetaData) -> Table:
 
 
 class Positions:
-    """Reads and moves positions inside the caller's transaction."""
+    """Reads and moves positions inside the caller's transaction. `mend` is the command that mends those that don't fit their topic."""
 
-    def __init__(self, database: Database, mend: str) -> None:
+    def __init__(self, database: Database, mend: str = "") -> None:
         self._database = database
         self.mend = mend
 
@@ -54,6 +54,10 @@ class Positions:
         """All positions, by (topic, partition)."""
         rows = self._database.execute(tx, "SELECT topic, partition, topic_id, partitions, next_offset FROM position")
         return {(row[0], row[1]): Stored(row[2], row[3], row[4]) for row in rows}
+
+    def offsets(self, tx: Connection) -> dict[tuple[str, int], int]:
+        """The next offset to read, of every (topic, partition)."""
+        return {pair: stored.next_offset for pair, stored in self.read(tx).items()}
 
     def start(self, tx: Connection, topic: TopicInfo, partition: int) -> int:
         """The offset to go on from, 0 for a partition never read.

@@ -174,7 +174,7 @@ def _count_the_rest(settings: Settings, database: Database, bus: Bus) -> None:
 
     def is_counted() -> bool:
         with database.snapshot() as tx:
-            stored = Positions(database, "").read(tx)
+            stored = Positions(database).read(tx)
         return all(stored[topics.JOURNEYS, partition].next_offset == end for partition, end in ends.items())
 
     metrics = build_metrics(settings, database, bus, CollectorRegistry())

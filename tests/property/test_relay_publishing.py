@@ -70,7 +70,7 @@ class Installation:
     def __init__(self, url: str, bus: EmbeddedBus) -> None:
         self.store, self.bus = Store(Database(url, durable=False)), bus
         self.databases = [Mortal(url, durable=False) for _ in range(2)]
-        self.positions = Positions(self.store.database, "")
+        self.positions = Positions(self.store.database)
 
     def begin(self) -> None:
         """Everything from nothing."""
@@ -149,7 +149,7 @@ class Installation:
 
     def _relay(self, number: int) -> Relay:
         def positions(tx: Connection) -> Mapping[tuple[str, int], int]:
-            return {pair: stored.next_offset for pair, stored in self.positions.read(tx).items()}
+            return self.positions.offsets(tx)
 
         monitoring, log = Monitoring(CollectorRegistry()), Log("journey", system_clock, stream=io.StringIO())
         destination = Destination(self.databases[number], PARTITIONS)

@@ -76,7 +76,7 @@ class CheckingTopic:
     # -- positions and commands ---------------------------------------------------------------------------------------------
 
     def _positions(self, tx: Connection) -> None:
-        for (topic, partition), one in sorted(Positions(self._db, "").read(tx).items()):
+        for (topic, partition), one in sorted(Positions(self._db).read(tx).items()):
             what = f"position {topic}/{partition}"
             with self._result.reading("", what):
                 info, begins, ends = self._bus.describe(topic), self._bus.begin_offsets(topic), self._bus.end_offsets(topic)
@@ -97,7 +97,7 @@ class CheckingTopic:
     def _commands(self, tx: Connection) -> Iterator[None]:
         """Every command up to the positions is kept, or a lesser one of its id."""
         commands, known = StoredCommands(self._db), 0
-        positions = {pair: one.next_offset for pair, one in Positions(self._db, "").read(tx).items()}
+        positions = Positions(self._db).offsets(tx)
         begins = self._bus.begin_offsets(COMMANDS)
         for partition, offset in begins.items():
             end = positions.get((COMMANDS, partition), 0)
@@ -217,7 +217,7 @@ class CheckingTopic:
 
     def _ahead(self, tx: Connection, one: Newest) -> Sequence[_Wrong]:
         """No watermark is ahead of the positions."""
-        positions = {pair: stored.next_offset for pair, stored in Positions(self._db, "").read(tx).items()}
+        positions = Positions(self._db).offsets(tx)
         try:
             marked = _watermark(one.value or b"").watermark
         except ValueError:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from schemas.facts import WATERMARK_KEY, month_key
 from schemas.topics import JOURNEYS
-from services.metrics.store import generations, watermarks
+from services.metrics.store import watermarks
 from services.metrics.store.tables import PERSON_MONTH
 from services.metrics.store.taking import Month, MonthKey, published_month, stored_months, version_of
 from services.shared.bus import Bus, Record
@@ -24,7 +24,8 @@ from services.shared.positions import Positions
 def topic_steps(database: Database, tx: Connection, bus: Bus, result: Checked) -> Iterator[Checked]:
     """Compare in the caller's snapshot, telling from time to time. A key whose newest record before the position was compacted away,
     because there are later ones, is passed over: that is for the next check."""
-    stored = {pair[1]: one for pair, one in Positions(database, generations.MEND).read(tx).items() if pair[0] == JOURNEYS}
+    positions = Positions(database).read(tx)
+    stored = {pair[1]: one for pair, one in positions.items() if pair[0] == JOURNEYS}
     info, begins, ends = bus.describe(JOURNEYS), bus.begin_offsets(JOURNEYS), bus.end_offsets(JOURNEYS)
     before = result.mismatches
     for partition, one in sorted(stored.items()):
@@ -32,7 +33,7 @@ def topic_steps(database: Database, tx: Connection, bus: Bus, result: Checked) -
         is_there = begins.get(partition, 0) <= one.next_offset <= ends.get(partition, 0)
         right = one.next_offset if is_there else f"{begins.get(partition)} to {ends.get(partition)}"
         result.compare("", f"position {partition}", one.next_offset, right)
-    for topic, partition in Positions(database, generations.MEND).read(tx):
+    for topic, partition in positions:
         result.compare("", f"position {partition}: its topic", topic, JOURNEYS)
     yield result
     if result.mismatches > before:

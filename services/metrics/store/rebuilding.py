@@ -140,7 +140,7 @@ class Rebuilding:
         generations.switch(self._database, tx, generations.add(self._database, tx, self._hash))
 
     def _fits(self, tx: Connection) -> bool:
-        stored = Positions(self._database, generations.MEND).read(tx)
+        stored = Positions(self._database).read(tx)
         return all(
             (one.topic_id, one.partitions) == (self._topic.id, self._topic.partitions) and self._has(number, one.next_offset)
             for (_, number), one in stored.items()

@@ -128,7 +128,7 @@ def _stored(
 
 def _stretch(database: Database, tx: Connection, bus: Bus, draw: Random, result: Checked) -> None:
     """What is stored of a month is never older than a record before the position, and the same as one of its version."""
-    positions = {pair[1]: one.next_offset for pair, one in Positions(database, "").read(tx).items() if pair[0] == JOURNEYS}
+    positions = {pair[1]: offset for pair, offset in Positions(database).offsets(tx).items() if pair[0] == JOURNEYS}
     begins = bus.begin_offsets(JOURNEYS)
     partitions = [number for number, end in positions.items() if end > begins.get(number, 0)]
     if not partitions:
