@@ -9,7 +9,7 @@ has an effect; one part of a fact that takes effect later carries its own time (
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -173,9 +173,18 @@ class Refund(Struct, array_like=True, frozen=True, gc=False):
     micros: int | None
 
 
+class Touch(NamedTuple):
+    """What brought the person at `at_us`: the marketing channel, and the campaign if there was one."""
+
+    at_us: int
+    marketing_channel: str
+    campaign: str | None
+
+
 class OrderFact(_Fact, tag="order", kw_only=True, frozen=True):
     """An order, with all its amendments. `stage` is purchase for the person's first order that stands when it is placed, else loyalty,
-    unless the sender gave another. `previous_us` is when the person's order before this one that stands was placed."""
+    unless the sender gave another. `previous_us` is when the person's order before this one that stands was placed. `path` are the last
+    50 touches in the lookback before it, `first_touch` the first of all where there were more."""
 
     system: str
     order_id: str
@@ -191,10 +200,29 @@ class OrderFact(_Fact, tag="order", kw_only=True, frozen=True):
     marketing_channel: str | None = None
     campaign: str | None = None
     cohort: Cohort | None = None
+    path: list[Touch] = []
+    first_touch: Touch | None = None
 
     @property
     def key(self) -> str:
         return f"order/{self.system}/{self.order_id}"
+
+
+class PathFact(_Fact, tag="path", kw_only=True, frozen=True):
+    """The touches since the person's newest order (all, without one), as of the last of them; `ended_us` is when the next touch or order
+    followed. `stage` is purchase while the person has no order that stands, else loyalty. `channels` and `campaigns` ("" for none) are
+    those of the last 50 touches in the lookback, repeats of the one before left out."""
+
+    at_us: int
+    stage: Stage
+    channels: list[str]
+    campaigns: list[str]
+    ended_us: int | None = None
+    first_id: str
+
+    @property
+    def key(self) -> str:
+        return f"path/{self.at_us}/{self.first_id}"
 
 
 class Leg(Struct, array_like=True, frozen=True, gc=False):
@@ -290,7 +318,7 @@ class SurveyFact(_Fact, tag="survey", kw_only=True, frozen=True):
         return f"survey/{self.action}/{self.survey_id}/{self.first_id}"
 
 
-Fact = Day | Step | Touched | Transition | Ended | Visit | OrderFact | CaseFact | SurveyFact
+Fact = Day | Step | Touched | Transition | Ended | Visit | OrderFact | PathFact | CaseFact | SurveyFact
 
 
 class PersonMonth(Struct, omit_defaults=True, kw_only=True, frozen=True):

@@ -140,7 +140,12 @@ def consumer_of(settings: Settings, database: Database, around: Around) -> Consu
 def made_by(settings: Settings) -> str:
     """The fingerprint of all settings that decide what is derived from touchpoints and commands."""
     files = (vocabulary.BUILT_IN, settings.vocabulary, channels.BUILT_IN, settings.channels)
-    limits = (settings.journey_timeout_days, settings.shared_handle_customers, settings.bot_touchpoints)
+    limits = (
+        settings.journey_timeout_days,
+        settings.attribution_lookback_days,
+        settings.shared_handle_customers,
+        settings.bot_touchpoints,
+    )
     return fingerprint([settings.time_zone, *limits, *(file.read_text("utf-8") if file else None for file in files)])
 
 
@@ -203,4 +208,5 @@ def check(settings: Settings, database: Database) -> Checked:
 def fold_rules(settings: Settings) -> FoldRules:
     """What the fold depends on beside the touchpoints, by the settings."""
     classify = partial(marketing_channel, rules=channels.load(settings.channels))
-    return FoldRules(classify, settings.journey_timeout_days * DAY_US, Calendar(settings.time_zone))
+    timeout_us, lookback_us = settings.journey_timeout_days * DAY_US, settings.attribution_lookback_days * DAY_US
+    return FoldRules(classify, timeout_us, lookback_us, Calendar(settings.time_zone))

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     journey_timeout_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         90, description="a journey is over when the customer has been silent for longer than this, in days"
     )
+    attribution_lookback_days: Annotated[int, Field(ge=1, le=365)] = Field(
+        30, description="how long before an order a marketing touch may lie to be on its path, in days"
+    )
     shared_handle_customers: Annotated[int, Field(ge=1)] = Field(
         100, description="a handle seen with more customers than this identifies nobody"
     )

@@ -26,11 +26,13 @@ from schemas.facts import (
     Item,
     Leg,
     OrderFact,
+    PathFact,
     PersonMonth,
     Reason,
     Refund,
     Step,
     SurveyFact,
+    Touch,
     Touched,
     Transition,
     Visit,
@@ -74,6 +76,8 @@ stages = st.sampled_from(STAGES)
 channels = st.sampled_from(["web", "phone"])
 sources = st.sampled_from(["shop", "desk"])
 some_name = st.sampled_from([None, "spring"])
+marketing_channels = st.sampled_from(["direct", "email", "paid_search"])
+touches = st.builds(Touch, instants, marketing_channels, some_name)
 cohorts = st.builds(
     Cohort,
     id=st.sampled_from("abc"),
@@ -146,6 +150,21 @@ def orders(draw: st.DrawFn) -> OrderFact:
         refunds=draw(st.lists(st.builds(Refund, st.sampled_from(times), st.none() | st.integers(0, 10**9)), max_size=2)),
         cancelled_us=draw(st.none() | st.just(times[1])),
         returned_us=draw(st.none() | st.sampled_from(times)),
+        path=sorted(draw(st.lists(touches, max_size=4)), key=lambda touch: touch.at_us),
+        first_touch=draw(st.none() | touches),
+    )
+
+
+@st.composite
+def paths(draw: st.DrawFn) -> PathFact:
+    at_us, ended_us = sorted(draw(st.tuples(instants, instants)))
+    return PathFact(
+        at_us=at_us,
+        stage=draw(stages),
+        channels=draw(st.lists(marketing_channels, min_size=1, max_size=3)),
+        campaigns=draw(st.lists(st.sampled_from(["", "spring"]), min_size=1, max_size=3)),
+        ended_us=draw(st.none() | st.just(ended_us)),
+        first_id="a/1",
     )
 
 
@@ -202,6 +221,7 @@ facts = st.one_of(
     days(),
     steps,
     orders(),
+    paths(),
     cases(),
     st.builds(Touched, unit=units, cohort=cohorts, at_us=instants, stage=stages),
     st.builds(

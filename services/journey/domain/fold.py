@@ -13,13 +13,14 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from schemas.calendar import Calendar, day_text, month_of_day
-from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, SurveyFact, Transition, Unit, Visit
+from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, SurveyFact, Touch, Transition, Unit, Visit
 from schemas.times import DAY_US, MINUTE_US
 from schemas.touchpoint import STAGES, Campaign, Page, Stage
 from services.journey.domain import cases, orders, surveys
 from services.journey.domain.derive import Derived
 from services.journey.domain.stages import INDEX, Progress, started, touch
 from services.journey.domain.state import State, Waiting, encode_state
+from services.journey.domain.touches import path_of
 
 VISIT_CHANNELS = frozenset({"web", "app", "store"})
 VISIT_GAP_US = 30 * MINUTE_US
@@ -27,10 +28,12 @@ VISIT_GAP_US = 30 * MINUTE_US
 
 @dataclass(frozen=True)
 class FoldRules:
-    """What a fold depends on beside the touchpoints. `classify` gives the marketing channel of a page view with its campaign."""
+    """What a fold depends on beside the touchpoints. `classify` gives the marketing channel of a page view with its campaign.
+    `lookback_us` is how long before an order a touch may lie to be on its path."""
 
     classify: Callable[[Page | None, Campaign | None], str]
     timeout_us: int = 90 * DAY_US
+    lookback_us: int = 30 * DAY_US
     calendar: Calendar = field(default_factory=Calendar)
 
 
@@ -51,9 +54,8 @@ class Fold:
         self._person_id, self._rules = person_id, rules
         self._ended_month = rules.calendar.month_of(state.last_us) if state.journey is not None else None
         if reopened:
-            for carried in (*state.orders.values(), *state.cases.values(), *state.visits.values(), *state.sendings.values()):
-                if carried is not None:
-                    self._put(carried)
+            for carried in state.carried():
+                self._put(carried)
 
     def advance(self, touchpoint: Derived) -> None:
         """Take the person's next touchpoint."""
@@ -113,16 +115,35 @@ class Fold:
         if not state.day.active:
             state.day = replace(state.day, active=True, previous_active=state.last_active)
             state.last_active = state.day.day
-        if touchpoint.channel in VISIT_CHANNELS:
-            self._visit(touchpoint, marketing_channel)
+        starts_visit = touchpoint.channel in VISIT_CHANNELS and self._visit(touchpoint, marketing_channel)
+        if marketing_channel is not None:
+            self._touch_path(touchpoint, marketing_channel, starts_visit)
+
+    def _touch_path(self, touchpoint: Derived, marketing_channel: str, starts_visit: bool) -> None:
+        """One touch further, if it is one: a visit, or a campaign that is not just the one that the visit came by."""
+        campaign, trail = touchpoint.campaign, self.state.trail
+        one = Touch(touchpoint.time_us, marketing_channel, campaign.name if campaign is not None else None)
+        in_visit = touchpoint.channel in VISIT_CHANNELS
+        if not starts_visit and (campaign is None or (in_visit and trail.repeats(one))):
+            return
+        for path in trail.ended_path(one.at_us):
+            self._put(path)
+        stage: Stage = "loyalty" if self._has_ordered() else "purchase"
+        first_id = f"{touchpoint.source}/{touchpoint.id}"
+        self.state.trail = trail.with_touch(one, stage, first_id, self._rules.lookback_us)
+        assert self.state.trail.path is not None
+        self._put_now(self.state.trail.path)
+
+    def _has_ordered(self) -> bool:
+        """Whether the person has an order that stands."""
+        return any(order is not None and orders.stands(order) for order in self.state.orders.values())
 
     def _cohort(self, id: str, touchpoint: Derived, marketing_channel: str | None) -> Cohort:
         """What starts with this touchpoint: at loyalty if the person has an order that stands, else at awareness."""
-        ordered_before = any(order is not None and orders.stands(order) for order in self.state.orders.values())
         return Cohort(
             id=id,
             started_us=touchpoint.time_us,
-            entry_stage="loyalty" if ordered_before else "awareness",
+            entry_stage="loyalty" if self._has_ordered() else "awareness",
             channel=touchpoint.channel,
             source=touchpoint.source,
             campaign=touchpoint.campaign.name if touchpoint.campaign is not None else None,
@@ -259,10 +280,12 @@ class Fold:
             self._put_now(day)
             self._stated_day = day
 
-    def _visit(self, touchpoint: Derived, marketing_channel: str | None) -> None:
+    def _visit(self, touchpoint: Derived, marketing_channel: str | None) -> bool:
+        """Start a visit, or go on with one; whether it started."""
         state, channel, at_us = self.state, touchpoint.channel, touchpoint.time_us
         visit = state.visits.get(channel)
-        if visit is not None and at_us <= visit.ended_us + VISIT_GAP_US:
+        goes_on = visit is not None and at_us <= visit.ended_us + VISIT_GAP_US
+        if visit is not None and goes_on:
             visit = replace(visit, ended_us=at_us, touchpoints=visit.touchpoints + 1)
         else:
             assert state.journey is not None
@@ -281,6 +304,7 @@ class Fold:
             state.marketing_channel, state.campaign = marketing_channel, campaign
         state.visits[channel] = visit
         self._put(visit)
+        return not goes_on
 
     def _about(self, touchpoint: Derived, stage: Stage) -> None:
         """The order, case and survey that a touchpoint of the person's own is about."""
@@ -313,9 +337,12 @@ class Fold:
         previous_us = orders.previous_standing_us(state.orders.values(), key)
         stage: Stage = touchpoint.stage or ("purchase" if previous_us is None else "loyalty")
         cohort = state.journey.cohort if state.journey is not None else None
-        state.orders[key] = self._put_order(
-            orders.placed(touchpoint, stage, previous_us, state.marketing_channel, state.campaign, cohort)
-        )
+        order = orders.placed(touchpoint, stage, previous_us, state.marketing_channel, state.campaign, cohort)
+        path, first_touch = path_of(state.trail, order.at_us, self._rules.lookback_us)
+        for ended in state.trail.ended_path(order.at_us):
+            self._put(ended)
+        state.trail = state.trail.ordered()
+        state.orders[key] = self._put_order(replace(order, path=path, first_touch=first_touch))
 
     def _case(self, touchpoint: Derived, stage: Stage) -> CaseFact | None:
         state, key = self.state, case_key_of(touchpoint)

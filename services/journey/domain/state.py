@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
-from schemas.facts import CaseFact, Day, OrderFact, SurveyFact, Visit
+from schemas.facts import CaseFact, Day, Fact, OrderFact, SurveyFact, Visit
 from services.journey.domain.stages import Progress
+from services.journey.domain.touches import Trail
 
 
 class Key(NamedTuple):
@@ -34,8 +35,8 @@ class State(Struct, array_like=True):
     `first_id` (SOURCE/ID) is the touchpoint that started the journey, `last_us` when the customer was last heard of in it,
     `current` the own stage of its newest touchpoint that has one. `waiting` are touchpoints of others that no journey has taken yet.
     `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and `campaign` are those
-    of the newest visit. `sendings` are the surveys that were sent and not answered yet. `day` is the day that is not over yet,
-    `transitions` counts those of this month.
+    of the newest visit. `sendings` are the surveys that were sent and not answered yet. `trail` is what brought the person lately.
+    `day` is the day that is not over yet, `transitions` counts those of this month.
     """
 
     person: Progress | None = None
@@ -54,6 +55,12 @@ class State(Struct, array_like=True):
     orders: dict[str, OrderFact | None] = {}
     cases: dict[str, CaseFact | None] = {}
     sendings: dict[str, SurveyFact] = {}
+    trail: Trail = field(default_factory=Trail)
+
+    def carried(self) -> list[Fact]:
+        """The facts that later touchpoints may change."""
+        kept = (*self.orders.values(), *self.cases.values(), *self.visits.values(), *self.sendings.values(), self.trail.path)
+        return [fact for fact in kept if fact is not None]
 
 
 _encoder = msgspec.msgpack.Encoder()

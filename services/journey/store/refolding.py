@@ -86,8 +86,7 @@ class _Refold:
         """What follows stands; what was still open at the meeting point is as it was kept."""
         assert self.meeting is not None
         state = decode_state(self.meeting.opening)
-        carried = (*state.orders.values(), *state.cases.values(), *state.visits.values())
-        open_keys = {fact.key for fact in carried if fact is not None}
+        open_keys = {fact.key for fact in state.carried()}
         if state.journey is not None:
             open_keys.add(f"ended/{state.journey.cohort.id}")
         self.fold.facts = {place: fact for place, fact in self.fold.facts.items() if place[1] not in open_keys}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.metrics.domain.attribution_kpis import ATTRIBUTION_KPIS
 from services.metrics.domain.contact_kpis import CONTACT_KPIS
 from services.metrics.domain.kpis import Kpi
 from services.metrics.domain.order_kpis import ORDER_KPIS
@@ -15,6 +16,7 @@ KPIS: tuple[Kpi, ...] = (
     *SURVEY_KPIS,
     *SERVICE_KPIS,
     *CONTACT_KPIS,
+    *ATTRIBUTION_KPIS,
 )
 
 KPI_BY_ID = {kpi.id: kpi for kpi in KPIS}

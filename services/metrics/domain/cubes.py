@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Literal
 
 from services.metrics.domain.cube import WIDTH, Cube, Dims
+from services.metrics.domain.marketing_cubes import MARKETING_CUBES
 
 __all__ = ["BY_NAME", "CUBES", "SIGNED_KEYS", "WIDTH", "Cube", "Dims"]
 
@@ -129,6 +130,7 @@ CUBES: tuple[Cube, ...] = (
         kinds=("order",),
         cohort="dated",
     ),
+    *MARKETING_CUBES,
     Cube("cases", _CASE, _CASE_SETS, ("opened",), ("case",), hourly=True),
     Cube("reasons", _REASON, _REASON_SETS, ("cases",), ("case",)),
     _times("first_response", _CASE, _CASE_SETS, "responded"),

@@ -18,6 +18,7 @@ from schemas.facts import (
     Ended,
     Fact,
     OrderFact,
+    PathFact,
     Step,
     SurveyFact,
     Touched,
@@ -26,12 +27,12 @@ from schemas.facts import (
     Visit,
 )
 from schemas.touchpoint import STAGES
-from services.metrics.domain import orders, service
+from services.metrics.domain import attribution, orders, service
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import ces_answer, csat_answer, nps_answer, scored
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
 
 
@@ -49,6 +50,8 @@ def effect_times(fact: Fact) -> list[int]:
         times.update(amount.at_us for amount in fact.amounts)
         times.update(refund.at_us for refund in fact.refunds)
         times.update(at for at in (fact.cancelled_us, fact.returned_us) if at is not None)
+    elif isinstance(fact, PathFact):
+        times = attribution.effect_times(fact)
     elif isinstance(fact, CaseFact):
         times = service.effect_times(fact)
     elif isinstance(fact, SurveyFact) and fact.answered_us is not None:
@@ -139,7 +142,12 @@ def _visit(fact: Visit, identified: bool, calendar: Calendar) -> Iterator[Contri
 
 
 def _order(fact: OrderFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
-    return orders.contributions(fact, calendar)
+    yield from orders.contributions(fact, calendar)
+    yield from attribution.order_contributions(fact, calendar)
+
+
+def _path(fact: PathFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    return attribution.path_contributions(fact, calendar)
 
 
 def _case(fact: CaseFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
@@ -188,6 +196,7 @@ _OF_KIND: dict[type[Any], Callable[[Any, bool, Calendar], Iterator[Contribution]
     Ended: _ended,
     Visit: _visit,
     OrderFact: _order,
+    PathFact: _path,
     CaseFact: _case,
     SurveyFact: _survey,
 }

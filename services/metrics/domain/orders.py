@@ -24,7 +24,7 @@ class Worth(NamedTuple):
 def contributions(fact: OrderFact, calendar: Calendar) -> Iterator[Contribution]:
     """An order counts from its first moment to its cancellation, at its present worth, under the currency of that worth."""
     before = Worth(fact.at_us, None, 0, 0, 0)
-    for worth in _worths(fact):
+    for worth in worths(fact):
         for of, sign in ((before, -1), (worth, 1)) if worth.currency != before.currency else ((worth, 0),):
             values = _difference(worth, before) if sign == 0 else tuple(sign * value for value in of[2:])
             dims = (of.currency, fact.stage, fact.channel, fact.source)
@@ -35,7 +35,7 @@ def contributions(fact: OrderFact, calendar: Calendar) -> Iterator[Contribution]
     yield from _fate(fact, calendar.day_of(fact.at_us))
 
 
-def _worths(fact: OrderFact) -> Iterator[Worth]:
+def worths(fact: OrderFact) -> Iterator[Worth]:
     """Its worth after each moment at which anything changed. A refund of an unknown amount gives back all that is left."""
     changes = sorted((amount.at_us, i, amount.currency, amount.micros or 0) for i, amount in enumerate(fact.amounts))
     at_first = [change for change in changes if change[0] <= fact.at_us]
