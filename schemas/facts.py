@@ -50,13 +50,22 @@ class Item(Struct, array_like=True, frozen=True, gc=False):
     person_stage: Stage | None
 
 
+class Working(Struct, array_like=True, frozen=True, gc=False):
+    """An agent works on a case of the person at `at_us`, on a channel."""
+
+    at_us: int
+    channel: str
+    agent_id: str
+
+
 class _Fact(Struct, tag_field="kind", omit_defaults=True, kw_only=True, frozen=True):
     pass
 
 
 class Day(_Fact, tag="day", kw_only=True, frozen=True):
     """All touchpoints of one person on one calendar day. `active`: the customer did something; `previous_active` is the day before
-    this on which that was so (YYYY-MM-DD), None if this is the first (also where `active` is false)."""
+    this on which that was so (YYYY-MM-DD), None if this is the first (also where `active` is false). `agents` has the agents who
+    worked on a case, once for each hour of the clock and channel."""
 
     day: str
     at_us: int
@@ -65,6 +74,7 @@ class Day(_Fact, tag="day", kw_only=True, frozen=True):
     items: list[Item]
     journeys: list[Cohort] = []
     person: Cohort | None = None
+    agents: list[Working] = []
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from schemas.calendar import Calendar, first_day_of_month, month_of_day
 from services.metrics.domain.cubes import BY_NAME, Cube, Dims
@@ -17,6 +17,7 @@ from services.metrics.domain.periods import Grain, Span, period_name, periods, s
 from services.metrics.domain.rollups import Counts, add_counts
 from services.metrics.domain.stages import Journeys, Row, cubes_of, stage_rows, transition_rows
 from services.metrics.figures import Figures, Totals, add_to, cut, gather
+from services.metrics.load import agent_hours
 from services.metrics.store.packing import merged
 from services.metrics.store.reading import Place, Reading
 from services.shared.errors import Rejected
@@ -47,6 +48,18 @@ class CohortQuestion:
     as_of_us: int
 
 
+class _More(NamedTuple):
+    """Measures of other cubes: by period only, and the agents seen, by period and dimensions."""
+
+    beside: Mapping[int, Mapping[str, int]]
+    seen: Mapping[tuple[int, Dims], int]
+    has_seen: bool
+
+    def of(self, period: int, dims: Dims) -> Mapping[str, int]:
+        beside = self.beside.get(period, {})
+        return {**beside, "agent_hours": self.seen.get((period, dims), 0)} if self.has_seen else beside
+
+
 class Answers:
     """Answers questions from one snapshot."""
 
@@ -65,7 +78,9 @@ class Answers:
         names = _set_for(cube, split, question.filters)
         by_period = gather(self._reading, self._calendar, cube, names, question)
         found = {period: figures.projected(names, split, question.filters) for period, figures in by_period.items()}
-        combinations = sorted({dims for figures in found.values() for dims in figures.totals}, key=_sortable)
+        more = self._more(question, split)
+        occurring = {dims for figures in found.values() for dims in figures.totals} | {dims for _, dims in more.seen}
+        combinations = sorted(occurring, key=_sortable)
         if not question.by:
             combinations = _one(combinations, apart) if apart else [()]
         asked = periods(question.span, question.grain)
@@ -74,15 +89,25 @@ class Answers:
                 "too_many_rows", f"this has over {MAX_ROWS:,} rows; choose a coarser grain or a shorter range", "/grain"
             )
         named = [(dims, dict(zip(split, dims, strict=True))) for dims in combinations]
-        beside, zeros, rows = self._beside(question), [0] * len(cube.measures), []
+        zeros, rows = [0] * len(cube.measures), []
+        nothing = None if kpi.beside or kpi.seen else _answered(question, cube, zeros, {}, {})
         for period in asked:
-            when, figures, more = period_name(period, question.grain), found.get(period, Figures()), beside.get(period, {})
-            nothing = _answered(question, cube, zeros, {}, more)
+            when, figures = period_name(period, question.grain), found.get(period, Figures())
             for dims, names_of in named:
                 values = figures.totals.get(dims)
-                answered = nothing if values is None else _answered(question, cube, values, figures.counts.get(dims, {}), more)
+                answered = nothing if values is None else None
+                if answered is None:
+                    counts = figures.counts.get(dims, {})
+                    answered = _answered(question, cube, values or zeros, counts, more.of(period, dims))
                 rows.append({"period": when, **names_of, **answered})
         return rows
+
+    def _more(self, question: KpiQuestion, by: tuple[str, ...]) -> _More:
+        seen = question.kpi.seen
+        if seen is None:
+            return _More(self._beside(question), {}, False)
+        hours = agent_hours(self._reading, self._calendar, seen, question, by, question.filters)
+        return _More(self._beside(question), hours, True)
 
     def _beside(self, question: KpiQuestion) -> dict[int, Mapping[str, int]]:
         """By period, what the KPI beside this one counts in all of it."""
@@ -180,6 +205,7 @@ def _answered(question: KpiQuestion, cube: Cube, values: Sequence[int], counts: 
         "high": answer.high,
         "open": answer.open,
         **(answer.quantiles or {}),
+        **(answer.also or {}),
     }
 
 

@@ -16,6 +16,7 @@ from services.metrics.answers import CohortQuestion
 from services.metrics.desk import Basis, Desk
 from services.metrics.docs import CatalogueAnswer, CheckAnswer, KpiAnswer, StagesAnswer, TransitionsAnswer
 from services.metrics.domain.catalogue import KPIS
+from services.metrics.domain.contact_formulas import priced
 from services.metrics.domain.kpis import Kpi
 from services.shared.http import After, Timeout, check_answer, csv_answer, wait_s, wants_csv
 
@@ -47,7 +48,7 @@ def router(desk: Desk) -> APIRouter:
         after: After = None,
         timeout: Timeout = None,
     ) -> Response:
-        declared = asked.kpi_of(id)
+        declared = priced(asked.kpi_of(id), desk.price)
         question = asked.kpi_question(declared, request, desk.clock())
         _wait(desk, after, timeout)
         with desk.question("kpi") as (answers, basis):

@@ -14,6 +14,7 @@ from schemas.calendar import Calendar
 from schemas.times import format_time
 from schemas.topics import JOURNEYS
 from services.metrics.answers import Answers
+from services.metrics.domain.contact_formulas import Price
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import checking, generations, sampling, watermarks
 from services.metrics.store.generations import Generation
@@ -51,12 +52,13 @@ class Desk:
         monitoring: Monitoring,
         clock: Clock,
         spread: int | None = None,
+        price: Price | None = None,
     ) -> None:
         self._bus, self._database, self._waiting, self._monitoring = bus, database, waiting, monitoring
         self._partitions: int | None = None
         self._spread = spread
         self._hash = generations.generation_hash(calendar.time_zone)
-        self.calendar, self.clock = calendar, clock
+        self.calendar, self.clock, self.price = calendar, clock, price
 
     @contextmanager
     def question(self, name: str) -> Iterator[tuple[Answers, Basis]]:

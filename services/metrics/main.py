@@ -12,6 +12,7 @@ from schemas.calendar import Calendar
 from services.metrics import api, dashboard
 from services.metrics.consumer import Consumer
 from services.metrics.desk import Desk
+from services.metrics.domain.contact_formulas import price_of
 from services.metrics.migrations import HISTORY
 from services.metrics.monitoring import Monitoring
 from services.metrics.store import checking, generations
@@ -68,7 +69,9 @@ def build(
     calendar, waiting, monitoring = Calendar(settings.time_zone), Waiting(), Monitoring(registry)
     log = Log("metrics", clock, settings.log)
     consumer = Consumer(bus, database, calendar, monitoring, waiting, clock, log)
-    desk = Desk(bus, database, calendar, waiting, monitoring, clock, settings.partitions)
+    desk = Desk(
+        bus, database, calendar, waiting, monitoring, clock, settings.partitions, price_of(settings.cost_per_handled_minute)
+    )
     checks = [Check("metrics database", database.ping), Check("metrics bus", bus.ping), Check("metrics consumer", consumer.well)]
     router = api.router(desk)
     router.include_router(dashboard.router())

@@ -70,6 +70,9 @@ class Settings(BaseSettings):
         '{"shop": {"identities.email": "hash", "properties.cards.*.number": "drop"}}',
     )
     personal_data_key: str = Field("", description="key of these hashes, 16 characters or more; another key gives other hashes")
+    cost_per_handled_minute: Annotated[str, Field(pattern=r"^([0-9]{1,9}(\.[0-9]{1,6})? [A-Z]{3})?$")] = Field(
+        "", description="what a handled minute of a service contact costs, such as `0.85 EUR`, for the KPI cost_per_contact"
+    )
     vocabulary: Path | None = Field(None, description="a file that extends or overrides the vocabulary")
     channels: Path | None = Field(None, description="a file whose marketing-channel rules come before the built-in ones")
     write_keys: str = Field(

@@ -36,6 +36,7 @@ from schemas.facts import (
     Touched,
     Transition,
     Visit,
+    Working,
     month_key,
 )
 from schemas.times import EPOCH, HOUR_US, from_datetime
@@ -132,6 +133,7 @@ def days(draw: st.DrawFn) -> Day:
         items=items,
         journeys=journeys,
         person=person,
+        agents=[Working(start + time, draw(channels), draw(st.sampled_from("kl"))) for time in times[: draw(st.integers(0, 3))]],
     )
 
 
@@ -189,6 +191,9 @@ def legs(draw: st.DrawFn, times: list[int]) -> Leg:
     )
 
 
+REASONS = ["repeated_information", "complaint", "damaged"]
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> CaseFact:
     times = sorted(draw(st.lists(instants, min_size=6, max_size=6)))
@@ -211,7 +216,12 @@ def cases(draw: st.DrawFn) -> CaseFact:
         agents=["a"],
         agents_us=[times[1]],
         legs=draw(st.lists(legs(times), max_size=2)),
-        reasons=draw(st.lists(st.builds(Reason, st.sampled_from(times), st.just("repeated_information")), max_size=1)),
+        reasons=draw(
+            st.lists(
+                st.builds(Reason, st.sampled_from(times), st.sampled_from(REASONS)), max_size=3, unique_by=lambda one: one.reason
+            )
+        ),
+        closed_us=draw(st.none() | st.sampled_from(times)),
         next_us=draw(st.none() | st.sampled_from(times[1:])),
         next_on_topic_us=draw(st.none() | st.sampled_from(times[1:])),
     )
@@ -462,13 +472,29 @@ def test_kpis_are_what_filtering_contributions_gives(
     names = {name for (_, name), values in sums.items() if any(values.values())}
     for row in rows:
         whole = beside(kpi, stream, span, grain, row["period"])
+        if kpi.seen is not None:
+            whole["agent_hours"] = agent_hours(stream, span, grain, {"period": row["period"]} | {name: row[name] for name in by})
         key = row.pop("period"), tuple(row.pop(name) for name in by)
         counts = {bucket: count for bucket, count in spreads[key].items() if count}
         answer = kpi.formula.answer(sums[key] | whole, grain, counts)
         expected = {name: getattr(answer, name) for name in ("value", "numerator", "denominator", "n", "low", "high", "open")}
-        assert row == expected | dict(answer.quantiles or {})
+        assert row == expected | dict(answer.quantiles or {}) | dict(answer.also or {})
         names.discard(key[1])
     assert not names
+
+
+def agent_hours(stream: Stream, span: Span, grain: Any, row: dict[str, object]) -> int:
+    """Distinct agents of each hour of a row's period, of those who were seen by now."""
+    seen = set()
+    for month in stream.newest:
+        for fact in month.facts:
+            for one in fact.agents if isinstance(fact, Day) else ():
+                at, day = local(one.at_us), day_number(local(one.at_us).date().isoformat())
+                period = span.start if grain == "none" else start_of(day, grain)
+                known = {"period": period_name(period, grain), "hour_of_week": at.strftime("%u-%H"), "channel": one.channel}
+                if span.start <= day < span.end and one.at_us <= stream.as_of and row.items() <= known.items():
+                    seen.add((day, at.hour, one.agent_id))
+    return len(seen)
 
 
 def beside(kpi: Kpi, stream: Stream, span: Span, grain: Any, period: object) -> dict[str, int]:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from schemas.calendar import Calendar, day_text, month_of_day
-from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, SurveyFact, Touch, Transition, Unit, Visit
+from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, SurveyFact, Touch, Transition, Unit, Visit, Working
 from schemas.times import DAY_US, MINUTE_US
 from schemas.touchpoint import STAGES, Campaign, Page, Stage
 from services.journey.domain import cases, orders, surveys
@@ -276,9 +276,19 @@ class Fold:
                 STAGES[state.person.last] if state.person is not None else None,
             )
         )
+        self._see_agent(touchpoint, day)
         if day is not self._stated_day:
             self._put_now(day)
             self._stated_day = day
+
+    def _see_agent(self, touchpoint: Derived, day: Day) -> None:
+        """Whoever of the business acts on a case works in that hour."""
+        if touchpoint.case is None or touchpoint.case.agent_id is None or touchpoint.actor != "business":
+            return
+        seen, hour_of = Working(touchpoint.time_us, touchpoint.channel, touchpoint.case.agent_id), self._rules.calendar.hour_of
+        hour = hour_of(seen.at_us)
+        if all(hour_of(one.at_us) != hour or (one.channel, one.agent_id) != (seen.channel, seen.agent_id) for one in day.agents):
+            day.agents.append(seen)
 
     def _visit(self, touchpoint: Derived, marketing_channel: str | None) -> bool:
         """Start a visit, or go on with one; whether it started."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from services.metrics.domain.contact_formulas import Cost, Load
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Kpi, Per
+from services.metrics.domain.kpis import Kpi, Per, Total
 from services.metrics.domain.order_kpis import ORDERS
 from services.metrics.domain.volume_kpis import PEOPLE
 
@@ -30,5 +31,43 @@ CONTACT_KPIS: tuple[Kpi, ...] = (
         "Cases opened in the period for every 100 distinct people who were active in it, by whatever dimension of the case all of them.",
         source=_DRIVERS,
         beside=PEOPLE,
+    ),
+    Kpi(
+        "contact_load",
+        "Contact load",
+        "count",
+        BY_NAME["load"],
+        Load("opened"),
+        "Cases opened in the period, by hour of the week (1-09 is Monday from nine to ten by the clock of the installation) and channel. "
+        "Beside it agent_hours: in each hour the distinct agents who acted on a case, added up, on that channel where it is one.",
+        source="Gans, Koole and Mandelbaum: Telephone Call Centers. Manufacturing & Service Operations Management 5 (2003)",
+        seen=BY_NAME["agents_seen"],
+    ),
+    Kpi(
+        "cost_per_contact",
+        "Cost per contact",
+        "currency",
+        BY_NAME["effort"],
+        Cost("handled_ms", "handled"),
+        "Handled time of the cases opened in the period of which any is known, at the configured cost of a handled minute "
+        "(WAYPOST_COST_PER_HANDLED_MINUTE; no value without it), per such case.",
+    ),
+    Kpi(
+        "complaints",
+        "Complaints",
+        "count",
+        BY_NAME["complaints"],
+        Total("complaints"),
+        "Cases of which somebody gave the reason `complaint`, dated when it was first given, under the first reason given beside it.",
+        source="ISO 10002:2018 Quality management — Customer satisfaction — Guidelines for complaints handling in organizations",
+    ),
+    Kpi(
+        "open_cases",
+        "Open cases",
+        "count",
+        BY_NAME["open_cases"],
+        Total("open"),
+        "Cases opened in the period that are open as of now (not resolved since they were opened or reopened, and not closed), by the "
+        "time since they were opened.",
     ),
 )

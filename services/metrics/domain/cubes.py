@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from services.metrics.domain.contact_cubes import CASE, CASE_SETS, CONTACT_CUBES
 from services.metrics.domain.cube import WIDTH, Cube, Dims
 from services.metrics.domain.marketing_cubes import MARKETING_CUBES
 
@@ -43,8 +44,6 @@ def _transitions(name: str) -> Cube:
     )
 
 
-_CASE = ("stage", "channel", "topic", "product", "feature", "source")
-_CASE_SETS = (("stage", "channel"), ("topic",), ("product", "feature"), ("source",))
 _REASON = ("reason", "topic", "product", "feature")
 _REASON_SETS = (("reason", "topic"), ("reason", "product", "feature"))
 _SURVEY = ("stage", "channel", "topic", "source")
@@ -69,7 +68,7 @@ def _times(
 
 def _dated(name: str, *measures: str) -> Cube:
     """What cases come to, by the day to which it belongs."""
-    return Cube(name, _CASE, _CASE_SETS, measures, ("case",), cohort="dated", signed=True)
+    return Cube(name, CASE, CASE_SETS, measures, ("case",), cohort="dated", signed=True)
 
 
 def _with(*names: str) -> tuple[tuple[str, ...], ...]:
@@ -131,12 +130,12 @@ CUBES: tuple[Cube, ...] = (
         cohort="dated",
     ),
     *MARKETING_CUBES,
-    Cube("cases", _CASE, _CASE_SETS, ("opened",), ("case",), hourly=True),
+    Cube("cases", CASE, CASE_SETS, ("opened",), ("case",), hourly=True),
     Cube("reasons", _REASON, _REASON_SETS, ("cases",), ("case",)),
-    _times("first_response", _CASE, _CASE_SETS, "responded"),
-    _times("bot_response", _CASE, _CASE_SETS, "responded"),
-    _times("first_resolution", _CASE, _CASE_SETS, "resolved"),
-    _times("resolution", _CASE, _CASE_SETS, "resolved", cohort="dated", signed=True),
+    _times("first_response", CASE, CASE_SETS, "responded"),
+    _times("bot_response", CASE, CASE_SETS, "responded"),
+    _times("first_resolution", CASE, CASE_SETS, "resolved"),
+    _times("resolution", CASE, CASE_SETS, "resolved", cohort="dated", signed=True),
     _dated("outcomes", "opened", "resolved", "transfers", "agents", "told_again"),
     _dated("repeats", "open", "decided", "repeated"),
     _dated("lasting", "resolved", "reopened", "open", "decided", "first_contact"),
@@ -150,6 +149,7 @@ CUBES: tuple[Cube, ...] = (
     Cube("queued_legs", _LEG, _LEG_SETS, ("over", "abandoned"), ("case",)),
     _times("speed_of_answer", _LEG, _LEG_SETS, "answered"),
     _times("handling", _LEG, _LEG_SETS, "ended"),
+    *CONTACT_CUBES,
     Cube("csat", _SURVEY, _SURVEY_SETS, ("answered", "satisfied"), ("survey",)),
     Cube("nps", _SURVEY, _SURVEY_SETS, ("answered", "promoters", "detractors"), ("survey",)),
     Cube("ces", _SURVEY, _SURVEY_SETS, ("answered", "easy"), ("survey",)),

@@ -27,7 +27,7 @@ Measures = Mapping[str, int]
 class Answer:
     """One row's numbers, not rounded. `n` is the sample size, `low` and `high` the 95 % interval; None: there is none.
 
-    `open`: cases of which it can't be said yet. `quantiles` by name (p50, p90, p99), of durations only.
+    `open`: cases of which it can't be said yet. `quantiles` by name (p50, p90, p99), of durations only; `also`: further fields.
     """
 
     value: float | None
@@ -38,6 +38,7 @@ class Answer:
     high: float | None = None
     open: int = 0
     quantiles: Mapping[str, float | None] | None = None
+    also: Mapping[str, float | str | None] | None = None
 
 
 class Formula(Protocol):
@@ -204,6 +205,7 @@ class Kpi:
     """`per` are dimensions across which nothing is ever added: every answer is given for each of their values.
 
     `beside` is a KPI over another cube: its numerator in the whole period, by no dimension, is a measure of its id in every row.
+    `seen` is an hourly cube by channel and agent: how many agents were seen in each hour, added up, is the measure `agent_hours`.
     """
 
     id: str
@@ -216,6 +218,7 @@ class Kpi:
     grains: tuple[Grain, ...] = ("day", "week", "month", "quarter", "year", "none")
     per: tuple[str, ...] = ()
     beside: Kpi | None = None
+    seen: Cube | None = None
 
     @property
     def dimension_sets(self) -> tuple[tuple[str, ...], ...]:

@@ -27,12 +27,12 @@ from schemas.facts import (
     Visit,
 )
 from schemas.touchpoint import STAGES
-from services.metrics.domain import attribution, orders, service
+from services.metrics.domain import attribution, contacts, orders, service
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import ces_answer, csat_answer, nps_answer, scored
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
 
 
@@ -46,6 +46,7 @@ def effect_times(fact: Fact) -> list[int]:
     times = {fact.at_us}
     if isinstance(fact, Day):
         times.update(item.at_us for item in fact.items)
+        times.update(one.at_us for one in fact.agents)
     elif isinstance(fact, OrderFact):
         times.update(amount.at_us for amount in fact.amounts)
         times.update(refund.at_us for refund in fact.refunds)
@@ -71,6 +72,7 @@ def _day(fact: Day, identified: bool, calendar: Calendar) -> Iterator[Contributi
             yield Contribution("stages.person", "touchpoints", item.at_us, person[0], (item.person_stage, *person[1]), 1)
     if fact.active:
         yield from _active(fact, identified)
+    yield from contacts.working(fact)
 
 
 def _active(fact: Day, identified: bool) -> Iterator[Contribution]:

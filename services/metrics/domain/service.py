@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from schemas.calendar import Calendar
 from schemas.facts import CaseFact, Leg
 from schemas.times import DAY_US
+from services.metrics.domain import contacts
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 
@@ -26,6 +27,7 @@ def effect_times(fact: CaseFact) -> set[int]:
     times.update(at for at in (fact.responded_us, fact.bot_responded_us, fact.closed_us) if at is not None)
     if fact.resolved_us:
         times.add(fact.resolved_us[0] + WEEK_US)
+    times.update(contacts.effect_times(fact))
     return times
 
 
@@ -43,6 +45,7 @@ def contributions(fact: CaseFact, calendar: Calendar) -> Iterator[Contribution]:
         yield Contribution("reasons", "cases", reason.at_us, None, (reason.reason, fact.topic, fact.product, fact.feature), 1)
     for leg in fact.legs:
         yield from _leg(leg, (leg.channel, fact.topic, leg.queue, leg.team, leg.agent_id))
+    yield from contacts.contributions(fact, calendar, dims)
 
 
 def _outcome(fact: CaseFact, dims: Dims, opened: int) -> Iterator[Contribution]:
