@@ -51,12 +51,10 @@ class Desk:
         waiting: Waiting,
         monitoring: Monitoring,
         clock: Clock,
-        spread: int | None = None,
         price: Price | None = None,
     ) -> None:
         self._bus, self._database, self._waiting, self._monitoring = bus, database, waiting, monitoring
         self._partitions: int | None = None
-        self._spread = spread
         self._hash = generations.generation_hash(calendar.time_zone)
         self.calendar, self.clock, self.price = calendar, clock, price
 
@@ -85,7 +83,7 @@ class Desk:
         with self._database.snapshot(patient=True) as tx:  # it reads topics as well
             self._live(tx)
             found = Checked()
-            for found in checking.steps(self._database, tx, self.calendar, self._bus, self._spread):
+            for found in checking.steps(self._database, tx, self.calendar, self._bus):
                 yield found
         self._monitoring.check.complete(found)
 

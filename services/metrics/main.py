@@ -69,9 +69,7 @@ def build(
     calendar, waiting, monitoring = Calendar(settings.time_zone), Waiting(), Monitoring(registry)
     log = Log("metrics", clock, settings.log)
     consumer = Consumer(bus, database, calendar, monitoring, waiting, clock, log)
-    desk = Desk(
-        bus, database, calendar, waiting, monitoring, clock, settings.partitions, price_of(settings.cost_per_handled_minute)
-    )
+    desk = Desk(bus, database, calendar, waiting, monitoring, clock, price_of(settings.cost_per_handled_minute))
     checks = [Check("metrics database", database.ping), Check("metrics bus", bus.ping), Check("metrics consumer", consumer.well)]
     router = api.router(desk)
     router.include_router(dashboard.router())

@@ -8,7 +8,8 @@ changes       facts that came and left, summed up, and noted for a generation th
 summing       sums → rollup rows and histograms, added in place
 reading       rollup rows and facts, for questions
 watermarks    how far journey had come
-checking      rollups recomputed from the stored facts, and compared; _facts: the other tables, _topic: with `journeys`
+checking      whether all of it agrees: _sums: rollups with the stored facts, _facts: the other tables, _topic: with `journeys`,
+              _filling: the next generation
 sampling      a little of that, for the background
 filling       where the next generation stands
 refreshing    rows of facts brought up to what this version says of them

@@ -1,54 +1,21 @@
-"""Recomputes all rollups from the stored facts and compares, with memory that does not grow with their number.
-
-Rollups are sums, so both sides are summed up again into a few thousand fingerprints: each row adds its values times random 64-bit
-numbers, one of the column and one of the row's key (Python's hash, salted anew in every process). Sides that agree everywhere are
-equal but for a chance of 2⁻⁶⁴; where a fingerprint differs the rows behind it are compared one by one.
-"""
+"""Whether what metrics keeps agrees with itself and with the topic: rollups with the stored facts, those with the records they came in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import mul
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
 from schemas.calendar import Calendar
-from schemas.topics import JOURNEYS
-from services.metrics.domain.cubes import BY_NAME, WIDTH
-from services.metrics.domain.histogram import BUCKETS
 from services.metrics.domain.measures import contributions
-from services.metrics.domain.rollups import Counts, Sums
-from services.metrics.store import generations, paging
+from services.metrics.domain.rollups import Sums
+from services.metrics.store import generations
 from services.metrics.store.checking_facts import read_facts, row_checks
+from services.metrics.store.checking_sums import compare_sums
 from services.metrics.store.checking_topic import topic_steps
-from services.metrics.store.packing import unpack
-from services.metrics.store.tables import VALUES
 from services.shared.bus import Bus
 from services.shared.checked import Checked, finished
 from services.shared.db import Database
-
-FINGERPRINTS = 4096
-INSPECTED = 64
-"""Differing fingerprints whose rows are compared one by one; of any further ones at least one row each is wrong."""
-_OF_COLUMN = [hash(("column", n)) for n in range(WIDTH)]
-_OF_BUCKET = [hash(("bucket", n)) for n in range(BUCKETS)]
-
-
-class Key(NamedTuple):
-    """A rollup row (or a histogram, `table`) of the live generation."""
-
-    table: str
-    cube: str
-    grain: str
-    effective: int
-    cohort: int
-    dims: str
-    partition: int
-
-
-Values = Mapping[int, int]
-"""{measure's column, or bucket: value} of a row."""
 
 
 def check(database: Database, tx: Connection, calendar: Calendar) -> Checked:
@@ -56,9 +23,7 @@ def check(database: Database, tx: Connection, calendar: Calendar) -> Checked:
     return finished(steps(database, tx, calendar, None))
 
 
-def steps(
-    database: Database, tx: Connection, calendar: Calendar, bus: Bus | None, spread: int | None = None
-) -> Iterator[Checked]:
+def steps(database: Database, tx: Connection, calendar: Calendar, bus: Bus | None) -> Iterator[Checked]:
     """The same, telling how far it is from time to time; then the facts with the topic `journeys`, where a bus is given."""
     result = Checked()
     live = generations.live(database, tx)
@@ -67,103 +32,15 @@ def steps(
         listed = database.execute(tx, "SELECT count(*) FROM generation")[0][0]
         result.compare("", "live generations", 0, 1 if listed else 0)
         return
-    prints = [0] * FINGERPRINTS
-    for page in paging.rows(database, tx, "rollup", VALUES, live.number):
-        result.checked += len(page)
-        for row in page:
-            _add(prints, hash(row[:6]), sum(map(mul, row[6:], _OF_COLUMN)))
-        yield result
-    for page in paging.rows(database, tx, "histogram", ("counts",), live.number):
-        result.checked += len(page)
-        for row in page:
-            with result.reading("", f"histogram of {row[:6]}"):
-                _add(prints, ~hash(row[:6]), _weight(unpack(row[6])))
-        yield result
-    for by_partition in _recomputed(database, tx, calendar, result):
-        for partition, sums in by_partition.items():
-            for key, values in sums.rows().items():
-                _add(prints, hash((*key, partition)), -sum(map(mul, values, _OF_COLUMN)))
-            for key, counts in sums.histograms().items():
-                _add(prints, ~hash((*key, partition)), -_weight(counts))
-        yield result
-    if differing := [place for place, sum_of in enumerate(prints) if sum_of]:
-        _inspect(database, tx, calendar, live.number, differing, result)
-        yield result
-    for _ in row_checks(database, tx, result, None if bus is None else _spread(bus, spread)):
+
+    def recomputed(result: Checked) -> Iterator[dict[int, Sums]]:
+        return _recomputed(database, tx, calendar, result)
+
+    yield from compare_sums(database, tx, live.number, recomputed, result)
+    for _ in row_checks(database, tx, result):
         yield result
     if bus is not None:
         yield from topic_steps(database, tx, bus, result)
-
-
-def _spread(bus: Bus, partitions: int | None) -> int:
-    """How many partitions months are spread over: `partitions`, if it is known, as some may have been added to the topic since."""
-    there = bus.describe(JOURNEYS).partitions
-    return there if partitions is None else min(there, partitions)
-
-
-def _add(prints: list[int], key: int, weight: int) -> None:
-    prints[key % FINGERPRINTS] += key * weight
-
-
-def _weight(counts: Counts) -> int:
-    return sum(_OF_BUCKET[bucket] * count for bucket, count in counts.items())
-
-
-def _inspect(
-    database: Database, tx: Connection, calendar: Calendar, number: int, differing: Sequence[int], result: Checked
-) -> None:
-    """Compare the rows behind fingerprints, one by one."""
-    inspected = frozenset(differing[:INSPECTED])
-
-    def wanted(key: Key) -> bool:
-        place = hash(key[1:]) if key.table == "rollup" else ~hash(key[1:])
-        return place % FINGERPRINTS in inspected
-
-    stored = _gather(_stored(database, tx, number), wanted)
-    expected = _gather(_expected(database, tx, calendar), wanted)
-    for key in sorted(stored.keys() | expected.keys()):
-        found, right = stored.get(key, {}), expected.get(key, {})
-        for name in sorted(found.keys() | right.keys()):
-            result.compare("", _name(key, name), found.get(name, 0), right.get(name, 0), **key._asdict())
-    for place in differing[INSPECTED:]:
-        result.compare("", "rollups", f"a wrong row among those of fingerprint {place}", "none")
-
-
-def _name(key: Key, name: int) -> str:
-    cube = BY_NAME.get(key.cube.partition("[")[0])
-    is_measure = key.table == "rollup" and cube is not None and name < len(cube.measures)
-    what = cube.measures[name] if is_measure and cube else f"{key.table} {name}"
-    return f"{what} of {key.cube} {key.grain}/{key.effective}/{key.cohort} {key.dims}"
-
-
-def _gather(sides: Iterator[tuple[Key, Values]], wanted: Callable[[Key], bool]) -> dict[Key, dict[int, int]]:
-    gathered: dict[Key, dict[int, int]] = {}
-    for key, values in sides:
-        if wanted(key):
-            into = gathered.setdefault(key, {})
-            for column, value in values.items():
-                into[column] = into.get(column, 0) + value
-    return gathered
-
-
-def _stored(database: Database, tx: Connection, number: int) -> Iterator[tuple[Key, Values]]:
-    for page in paging.rows(database, tx, "rollup", VALUES, number):
-        for row in page:
-            yield Key("rollup", *row[:6]), dict(enumerate(row[6:]))
-    unreadable = Checked()
-    for page in paging.rows(database, tx, "histogram", ("counts",), number):
-        for row in page:
-            with unreadable.reading("", "histogram"):
-                yield Key("histogram", *row[:6]), unpack(row[6])
-
-
-def _expected(database: Database, tx: Connection, calendar: Calendar) -> Iterator[tuple[Key, Values]]:
-    for by_partition in _recomputed(database, tx, calendar, Checked()):
-        for partition, sums in by_partition.items():
-            for key, values in sums.rows().items():
-                yield Key("rollup", *key, partition), dict(enumerate(values))
-            for key, counts in sums.histograms().items():
-                yield Key("histogram", *key, partition), counts
 
 
 def _recomputed(database: Database, tx: Connection, calendar: Calendar, result: Checked) -> Iterator[dict[int, Sums]]:
