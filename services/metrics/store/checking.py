@@ -11,6 +11,7 @@ from services.metrics.domain.measures import contributions
 from services.metrics.domain.rollups import Sums
 from services.metrics.store import generations
 from services.metrics.store.checking_facts import read_facts, row_checks
+from services.metrics.store.checking_filling import filling_steps
 from services.metrics.store.checking_sums import compare_sums
 from services.metrics.store.checking_topic import topic_steps
 from services.shared.bus import Bus
@@ -39,6 +40,7 @@ def steps(database: Database, tx: Connection, calendar: Calendar, bus: Bus | Non
     yield from compare_sums(database, tx, live.number, recomputed, result)
     for _ in row_checks(database, tx, result):
         yield result
+    yield from filling_steps(database, tx, calendar, result)
     if bus is not None:
         yield from topic_steps(database, tx, bus, result)
 

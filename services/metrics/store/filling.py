@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -63,10 +63,16 @@ def claim(database: Database, tx: Connection, filling: Filling) -> bool:
     return database.count(tx, mine, {"generation": filling.generation, "step": filling.step}) == 1
 
 
-def advance(database: Database, tx: Connection, filling: Filling, facts: int, page: int) -> Filling:
-    """The page is counted, and had so many facts. No consumer may be at work: what changes from here on up to the end of the next page is noted."""
-    after = filling.until
-    until = END if after == END else _page_end(database, tx, after, page)
+def advance(database: Database, tx: Connection, filling: Filling, facts: int, last: FactKey | None, page: int) -> Filling:
+    """The page is counted, and had so many facts up to `last`. No consumer may be at work: what changes from here on up to the end of the
+    next page is noted.
+
+    Both ends are facts that are there, or whose going is noted, so that a check knows them (`checking_filling`).
+    """
+    if filling.until == END:
+        after = until = END
+    else:
+        after, until = last or filling.after, _page_end(database, tx, filling.until, page)
     places = {f"{end}_{name}": value for end, at in (("after", after), ("until", until)) for name, value in at._asdict().items()}
     database.execute(
         tx,
@@ -76,14 +82,44 @@ def advance(database: Database, tx: Connection, filling: Filling, facts: int, pa
     return Filling(filling.generation, filling.step + 1, filling.facts + facts, filling.total, after, until)
 
 
+def catch_up(database: Database, tx: Connection, filling: Filling, facts: int) -> Filling:
+    """Changes are counted by which there are so many facts more (or fewer)."""
+    given = {"facts": facts, "generation": filling.generation}
+    database.execute(tx, "UPDATE filling SET facts = facts + :facts WHERE generation = :generation", given)
+    return filling._replace(step=filling.step + 1, facts=filling.facts + facts)
+
+
+def counted(database: Database, tx: Connection, filling: Filling) -> int:
+    """How many facts should be counted: those up to `after`, but for what came and left of them since."""
+    up_to = f"({', '.join(_KEY)}) <= ({_places('after')})"
+    rows = database.execute(
+        tx,
+        f"SELECT (SELECT count(*) FROM fact WHERE {up_to}) - (SELECT coalesce(sum(sign), 0) FROM fact_change WHERE {up_to})",
+        _bounds(filling),
+    )
+    return int(rows[0][0])
+
+
+def noted(database: Database, tx: Connection, filling: Filling, page: int = 2000) -> Iterator[list[Change]]:
+    """What has become of the facts up to `after` since they were counted, in pages."""
+    last = 0
+    sql = (
+        f"SELECT id, {', '.join(Change._fields)} FROM fact_change WHERE id > :last AND ({', '.join(_KEY)}) <= ({_places('after')}) "
+        f"ORDER BY id LIMIT {page}"
+    )
+    while rows := database.execute(tx, sql, {"last": last, **_bounds(filling)}):
+        last = rows[-1][0]
+        yield [Change._make((*row[1:6], bool(row[6]), row[7])) for row in rows]
+
+
 def facts_of(database: Database, tx: Connection, filling: Filling) -> list[Change]:
-    """The facts of the page that is being read, as if they came now."""
+    """The facts of the page that is being read, in their order, as if they came now."""
     columns = ", ".join(f"f.{name}" for name in _KEY)
     rows = database.execute(
         tx,
         f"SELECT {columns}, m.identified, f.body FROM fact f JOIN person_month m "
         "ON m.partition = f.partition AND m.person_id = f.person_id AND m.month = f.month "
-        f"WHERE ({columns}) > ({_places('after')}) AND ({columns}) <= ({_places('until')})",
+        f"WHERE ({columns}) > ({_places('after')}) AND ({columns}) <= ({_places('until')}) ORDER BY {columns}",
         _bounds(filling),
     )
     return [Change._make((*row[:4], 1, bool(row[4]), row[5])) for row in rows]

@@ -36,6 +36,12 @@ def live(database: Database, tx: Connection) -> Generation | None:
     return Generation(*rows[0]) if rows else None
 
 
+def hash_of(database: Database, tx: Connection, number: int) -> str | None:
+    """What a generation is made by; None if there is no such generation."""
+    rows = database.execute(tx, "SELECT hash FROM generation WHERE number = :number", {"number": number})
+    return rows[0][0] if rows else None
+
+
 def open_generation(database: Database, tx: Connection, wanted: str) -> Generation:
     """The live generation; the first one is made here. Raises Misconfigured if it was made by other code or settings."""
     if live(database, tx) is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from services.metrics.store.tables import FACT_KEY, ROW_KEY
 from services.shared.db import Database
 
 PAGE = 5000
-FIRST = (-1, "", "", "")
+FIRST, LAST = (-1, "", "", ""), (2**31 - 1, "", "", "")
 Rows = Sequence[Row[*tuple[Any, ...]]]
 
 
@@ -23,15 +24,15 @@ class StoredFact(NamedTuple):
     fact: Fact
 
 
-def fact_rows(database: Database, tx: Connection) -> Iterator[Rows]:
-    """Every row of `fact` in key order, with `identified` of its month (None: there is no such month)."""
+def fact_rows(database: Database, tx: Connection, until: Sequence[object] = LAST) -> Iterator[Rows]:
+    """Every row of `fact` up to a key, in key order, with `identified` of its month (None: there is no such month)."""
     key = tuple(FACT_KEY)
     sql = (
         f"SELECT {_columns('f', key)}, f.kind, f.at_us, f.until_us, f.body, m.identified FROM fact f LEFT JOIN person_month m "
         "ON m.partition = f.partition AND m.person_id = f.person_id AND m.month = f.month "
-        f"WHERE {_after('f', key)} ORDER BY {_columns('f', key)} LIMIT {PAGE}"
+        f"WHERE {_after('f', key)} AND ({_columns('f', key)}) <= (:u0, :u1, :u2, :u3) ORDER BY {_columns('f', key)} LIMIT {PAGE}"
     )
-    return _pages(database, tx, sql, FIRST, 4)
+    return _pages(database, tx, sql, FIRST, 4, {f"u{i}": value for i, value in enumerate(until)})
 
 
 def rows(database: Database, tx: Connection, table: str, columns: Sequence[str], generation: int) -> Iterator[Rows]:
@@ -53,9 +54,16 @@ def generations_of(database: Database, tx: Connection, table: str) -> list[int]:
     return found
 
 
-def _pages(database: Database, tx: Connection, sql: str, start: Sequence[object], width: int) -> Iterator[Rows]:
+def _pages(
+    database: Database,
+    tx: Connection,
+    sql: str,
+    start: Sequence[object],
+    width: int,
+    given: Mapping[str, object] = MappingProxyType({}),
+) -> Iterator[Rows]:
     last = start
-    while page := database.execute(tx, sql, {f"p{i}": value for i, value in enumerate(last)}):
+    while page := database.execute(tx, sql, {**given, **{f"p{i}": value for i, value in enumerate(last)}}):
         yield page
         last = page[-1][:width]
 

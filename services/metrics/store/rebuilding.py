@@ -20,8 +20,7 @@ from schemas.calendar import Calendar
 from services.metrics.domain.rollups import Sums
 from services.metrics.migrations import HISTORY
 from services.metrics.store import changes, filling, generations, refreshing
-from services.metrics.store.filling import Filling
-from services.metrics.store.refreshing import FactKey
+from services.metrics.store.filling import FactKey, Filling
 from services.metrics.store.summing import Summing
 from services.metrics.store.tables import POSITION, ROW_KEY
 from services.shared.bus import TopicInfo
@@ -49,11 +48,12 @@ class Progress(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """What one look at the facts or their changes found: what to add, the changes that are counted with it, and the facts whose
-    rows another version wrote."""
+    """What one look at the facts or their changes found: what to add, of how many facts (more), up to which, the changes that are counted
+    with it, and the facts whose rows another version wrote."""
 
     sums: dict[int, Sums]
     facts: int
+    last: FactKey | None
     changes: Sequence[int]
     stale: Sequence[FactKey]
 
@@ -154,8 +154,7 @@ class Rebuilding:
         return begin <= offset <= end
 
     def _is_mine(self, tx: Connection, generation: int) -> bool:
-        found = self._database.execute(tx, "SELECT hash FROM generation WHERE number = :number", {"number": generation})
-        return bool(found) and found[0][0] == self._hash
+        return generations.hash_of(self._database, tx, generation) == self._hash
 
     # -- pages --------------------------------------------------------------------------------------------------------------
 
@@ -167,12 +166,14 @@ class Rebuilding:
             facts = filling.facts_of(self._database, tx, state)
             shown = filling.changes_of(self._database, tx, state)
             stale = refreshing.stale(self._database, tx, facts)
-        return _Read(changes.summed(facts, self._calendar), len(facts), shown, stale)
+        last = FactKey(*facts[-1][:4]) if facts else None
+        return _Read(changes.summed(facts, self._calendar), len(facts), last, shown, stale)
 
     def _changes(self, tx: Connection) -> _Read:
         found = changes.noted(self._database, tx, self._page)
         stale = refreshing.stale(self._database, tx, found.values())
-        return _Read(changes.summed(found.values(), self._calendar), 0, list(found), stale)
+        more = sum(change.sign for change in found.values())
+        return _Read(changes.summed(found.values(), self._calendar), more, None, list(found), stale)
 
     def _count(self, state: Filling, found: _Read) -> Filling | None:
         """Count what was read, and go on from there; None once the generation is live."""
@@ -183,9 +184,9 @@ class Rebuilding:
             self._add(tx, state.generation, found)
             if not state.is_read:
                 generations.keep_writers_out(self._database, tx)
-                return filling.advance(self._database, tx, state, found.facts, self._page)
+                return filling.advance(self._database, tx, state, found.facts, found.last, self._page)
             if len(found.changes) == self._page and self._gains(tx, len(found.changes)):
-                return state._replace(step=state.step + 1)
+                return filling.catch_up(self._database, tx, state, found.facts)
             self._switch(tx, state.generation)
             return None
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from services.metrics.domain.measures import effect_times
 from services.metrics.store.changes import Change
 from services.metrics.store.facts import SEVERAL_DAYS, fact_of, kind_of
+from services.metrics.store.filling import FactKey
 from services.metrics.store.tables import EFFECT, FACT
 from services.shared.db import Database, Keys
 
@@ -24,7 +25,6 @@ _REPLACE = (
     "ON CONFLICT (partition, person_id, month, key) DO UPDATE SET kind = excluded.kind, at_us = excluded.at_us, "
     "until_us = excluded.until_us"
 )
-FactKey = tuple[int, str, str, str]
 
 
 class _Row(NamedTuple):
@@ -39,7 +39,7 @@ class _Row(NamedTuple):
 
 def stale(database: Database, tx: Connection, facts: Iterable[Change]) -> list[FactKey]:
     """Those of these facts whose rows this version would write otherwise."""
-    return sorted(_differing(database, tx, [(one.partition, one.person_id, one.month, one.key) for one in facts if one.sign > 0]))
+    return sorted(_differing(database, tx, [FactKey(*one[:4]) for one in facts if one.sign > 0]))
 
 
 def refresh(database: Database, tx: Connection, keys: Sequence[FactKey]) -> None:
@@ -65,13 +65,13 @@ def _stored(database: Database, tx: Connection, keys: Sequence[FactKey]) -> dict
     columns = ", ".join(f"t.{name}" for name in _KEY)
     effects: dict[FactKey, set[tuple[str, int]]] = {}
     for row in database.execute(tx, f"SELECT {columns}, t.kind, t.at_us FROM {{k}} CROSS JOIN effect t WHERE {_SAME}", k=table):
-        effects.setdefault((row[0], row[1], row[2], row[3]), set()).add((row[4], row[5]))
+        effects.setdefault(FactKey(*row[:4]), set()).add((row[4], row[5]))
     rows = database.execute(
         tx, f"SELECT {columns}, t.kind, t.at_us, t.until_us, t.body FROM {{k}} CROSS JOIN fact t WHERE {_SAME}", k=table
     )
     found: dict[FactKey, _Row] = {}
     for row in rows:
-        key = (row[0], row[1], row[2], row[3])
+        key = FactKey(*row[:4])
         found[key] = _Row(row[4], row[5], row[6], row[7], frozenset(effects.get(key, ())))
     return found
 

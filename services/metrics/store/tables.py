@@ -115,7 +115,8 @@ FILLING = Table(
     *(Column(f"until_{name}", kind, nullable=False) for name, kind in FACT_KEY.items()),
 )
 """The next generation while it is filled, in the order of the facts' keys. Facts up to `after_…` are counted in it, those up to
-`until_…` are being read; every change of a fact up to there is noted in `fact_change`. `step` moves by compare-and-set."""
+`until_…` are being read; every change of a fact up to there is noted in `fact_change`. So many `facts` are counted, of about `total`.
+`step` moves by compare-and-set."""
 
 FACT_CHANGE = Table(
     "fact_change",
