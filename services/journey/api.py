@@ -33,6 +33,7 @@ from services.shared.http import (
     document_answer,
     limit,
     params,
+    place_after,
     spooled,
     wait_s,
     wants_csv,
@@ -91,7 +92,7 @@ def _people(routes: APIRouter, desk: Desk) -> None:
     ) -> Response:
         given = params(request, ("at", "limit", "cursor"))
         wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
-        before, rows = asked.after(given, Key), limit(given)
+        before, rows = place_after(given, Key), limit(given)
         _wait(desk, after, timeout)
         with desk.question() as questions:
             page = questions.touchpoints(wanted, at_us, before, rows)
@@ -118,10 +119,10 @@ def _people(routes: APIRouter, desk: Desk) -> None:
         rows = limit(given)
         _wait(desk, after, timeout)
         if "of" in given:
-            about, before = asked.wanted(given["of"], desk.normal), asked.after(given, Place)
+            about, before = asked.wanted(given["of"], desk.normal), place_after(given, Place)
             with desk.question() as questions:
                 return _page(request, "evidence", questions.evidence(wanted, about, at_us, before, rows))
-        last = asked.after(given, tuple[str])
+        last = place_after(given, tuple[str])
         with desk.question() as questions:
             page = questions.identities(wanted, at_us, last[0] if last is not None else None, rows)
         return _page(request, "identities", page)
@@ -162,7 +163,7 @@ def _lists(routes: APIRouter, desk: Desk) -> None:
     ) -> Response:
         given = params(request, ("suspected_bot", "limit", "cursor"))
         asked.suspected(given)
-        last, rows = asked.after(given, tuple[str]), limit(given)
+        last, rows = place_after(given, tuple[str]), limit(given)
         _wait(desk, after, timeout)
         with desk.question() as questions:
             page = questions.set_aside(last[0] if last is not None else None, rows)

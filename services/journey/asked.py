@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 from uuid import UUID
-
-import msgspec
 
 from schemas.identity import NAMESPACE, RESERVED
 from schemas.normal import Identities
@@ -19,7 +15,6 @@ from services.shared.errors import Rejected
 PERSON_ID = "person_id"
 JOURNEYS = ("stage", "furthest", "channel", "open", "since", "until", "limit", "cursor")
 CASES = ("system", "case_id", "topic", "resolved", "since", "until", "limit", "cursor")
-Place = TypeVar("Place")
 
 
 class Wanted(NamedTuple):
@@ -98,31 +93,6 @@ def sample(given: Mapping[str, str], usual: int) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
         raise Rejected("invalid_sample", "sample is a whole number of people, or all", "/sample")
     return int(text)
-
-
-def cursor(place: tuple[object, ...]) -> str:
-    """The place of the last row of a page, as text."""
-    return urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
-
-
-def after(given: Mapping[str, str], kind: type[Place]) -> Place | None:
-    """The place to go on from. Raises Rejected for a cursor that no answer gave."""
-    if "cursor" not in given:
-        return None
-    text = given["cursor"]
-    try:
-        plain = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        place = msgspec.json.decode(plain, type=kind)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        raise _no_cursor() from None
-    parts: Any = place
-    if any((isinstance(part, int) and abs(part) >= 2**62) or (isinstance(part, str) and "\0" in part) for part in parts):
-        raise _no_cursor()
-    return place
-
-
-def _no_cursor() -> Rejected:
-    return Rejected("invalid_cursor", "send next_cursor of the answer before, as it was given", "/cursor")
 
 
 def _span(given: Mapping[str, str]) -> dict[str, object]:

@@ -33,7 +33,7 @@ from services.journey.store.refolding import Derive, key_of
 from services.journey.store.resolving import Resolving
 from services.shared.config import Settings
 from services.shared.db import Database
-from services.shared.http import Problem
+from services.shared.http import Problem, next_cursor, place_after
 
 FIRST_IDENTITIES = 100
 """How many identities a person's answer lists itself."""
@@ -82,7 +82,7 @@ class Questions:
         found = self._aside.listed(after, limit + 1)
         last = found[limit - 1] if len(found) > limit else None
         rows = [answers.set_aside_row(one) for one in found[:limit]]
-        return Page(rows, asked.cursor((last.person_id,)) if last is not None else None, {"counts": self._aside.counts()})
+        return Page(rows, next_cursor((last.person_id,)) if last is not None else None, {"counts": self._aside.counts()})
 
     def identities(self, wanted: Wanted, at_us: int, after: str | None, limit: int) -> Page:
         """The highest rank first, then by their bytes."""
@@ -95,7 +95,7 @@ class Questions:
             self._resolving.split_with(person.root, MOST_SPLIT) if after is None else {}
         )
         likely = self._likely(leads, person.root, at_us)
-        return Page(rows, asked.cursor((listed[limit - 1],)) if len(listed) > limit else None, {"likely_duplicates": likely})
+        return Page(rows, next_cursor((listed[limit - 1],)) if len(listed) > limit else None, {"likely_duplicates": likely})
 
     def path(self, one: str, other: str, at_us: int) -> list[Answer] | None:
         """By what two identities are one person, step by step; None if they are not."""
@@ -113,7 +113,7 @@ class Questions:
         if identity is None:
             raise Problem(404, "unknown_identity", "nobody was ever seen with this identity", {"identity": of.name})
         found = self._showing.evidence(identity, person.root, at_us, before, limit)
-        return Page(found.rows, asked.cursor(found.next_place) if found.next_place is not None else None)
+        return Page(found.rows, next_cursor(found.next_place) if found.next_place is not None else None)
 
     def touchpoints(self, wanted: Wanted, at_us: int, before: Key | None, limit: int) -> Page:
         """The newest first."""
@@ -128,7 +128,7 @@ class Questions:
             answers.touchpoint(derived, body, stage, _journey_id(ends, derived))
             for (derived, body), stage in zip(told, stages, strict=True)
         ]
-        return Page(rows, asked.cursor(page[-1][0]) if more else None)
+        return Page(rows, next_cursor(page[-1][0]) if more else None)
 
     def name_of(self, wanted: Wanted, at_us: int) -> str:
         """The identity that names a person in a command: the one that was asked for, of a person_id the root."""
@@ -176,7 +176,7 @@ class Questions:
         company = self._resolving.name(owned.company) if owned.company is not None else None
         row = answers.identity(name, owned, company, self._resolving.linked_to(identity))
         found = self._showing.evidence(identity, root, at_us, None, FIRST_EVIDENCE)
-        more = asked.cursor(found.next_place) if found.next_place is not None else None
+        more = next_cursor(found.next_place) if found.next_place is not None else None
         return row | {"evidence": found.rows, "more_evidence": more}
 
     def _likely(self, names: Mapping[str, int], root: int, at_us: int) -> list[Answer]:
@@ -220,10 +220,10 @@ class Questions:
     def journeys(self, given: Mapping[str, str], limit: int) -> Page:
         """The last started first."""
         filters = asked.journey_filters(given, self._now_us, self._rules.timeout_us)
-        found = self._reading.journeys(filters, asked.after(given, tuple[int, str]), limit + 1)
+        found = self._reading.journeys(filters, place_after(given, tuple[int, str]), limit + 1)
         rows = [answers.journey_row(row, self._now_us, self._rules.timeout_us) for row in found[:limit]]
         last = found[limit - 1] if len(found) > limit else None
-        return Page(rows, asked.cursor((last.started_us, last.id)) if last is not None else None)
+        return Page(rows, next_cursor((last.started_us, last.id)) if last is not None else None)
 
     def journey(self, id: str) -> Answer:
         """A journey by its present id or a former one."""
@@ -246,10 +246,10 @@ class Questions:
 
     def cases(self, given: Mapping[str, str], limit: int) -> Page:
         """The last opened first."""
-        found = self._reading.cases(asked.case_filters(given), asked.after(given, tuple[int, str, str]), limit + 1)
+        found = self._reading.cases(asked.case_filters(given), place_after(given, tuple[int, str, str]), limit + 1)
         last = found[limit - 1].fact if len(found) > limit else None
         rows = [answers.case_row(row) for row in found[:limit]]
-        return Page(rows, asked.cursor((last.at_us, last.system, last.case_id)) if last is not None else None)
+        return Page(rows, next_cursor((last.at_us, last.system, last.case_id)) if last is not None else None)
 
 
 def _journey_id(ends: Sequence[Ended], derived: Derived) -> str | None:

@@ -6,7 +6,7 @@ stored facts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -18,6 +18,8 @@ from services.metrics.domain.rollups import Counts, add_counts
 from services.metrics.domain.stages import Journeys, Row, cubes_of, stage_rows, transition_rows
 from services.metrics.figures import Figures, Totals, add_to, cut, gather
 from services.metrics.load import agent_hours
+from services.metrics.store.moments import Met
+from services.metrics.store.moments import Place as FactPlace
 from services.metrics.store.packing import merged
 from services.metrics.store.reading import Place, Reading
 from services.shared.errors import Rejected
@@ -64,7 +66,7 @@ class Answers:
     """Answers questions from one snapshot."""
 
     def __init__(self, reading: Reading, calendar: Calendar) -> None:
-        self._reading, self._calendar = reading, calendar
+        self._reading, self.calendar = reading, calendar
 
     def kpi(self, question: KpiQuestion) -> list[Row]:
         """Rows by period and dimensions. Without `by` every period has a row; with it, every combination that occurs.
@@ -72,17 +74,16 @@ class Answers:
         Raises Rejected: `unknown_dimension`, `unsupported_dimensions`, `currency_needed`, `scale_needed`, `too_many_rows`.
         """
         kpi = question.kpi
-        cube = _cube_of(kpi, question.grain)
-        apart = tuple(name for name in kpi.per if name not in question.by and name not in question.filters)
-        split = (*question.by, *apart)
+        cube = cube_of(kpi, question.grain)
+        split = split_of(question)
         names = _set_for(cube, split, question.filters)
-        by_period = gather(self._reading, self._calendar, cube, names, question)
+        by_period = gather(self._reading, self.calendar, cube, names, question)
         found = {period: figures.projected(names, split, question.filters) for period, figures in by_period.items()}
         more = self._more(question, split)
         occurring = {dims for figures in found.values() for dims in figures.totals} | {dims for _, dims in more.seen}
-        combinations = sorted(occurring, key=_sortable)
+        combinations = sorted(occurring, key=sortable)
         if not question.by:
-            combinations = _one(combinations, apart) if apart else [()]
+            combinations = _one(combinations, split) if split else [()]
         asked = periods(question.span, question.grain)
         if len(asked) * len(combinations) > MAX_ROWS:
             raise Rejected(
@@ -102,11 +103,15 @@ class Answers:
                 rows.append({"period": when, **names_of, **answered})
         return rows
 
+    def facts(self, kinds: Iterable[str], span: Span, since: FactPlace | None) -> Iterator[Met]:
+        """Stored facts of these kinds that take effect on these days, each once, in order, from the place `since` on."""
+        return self._reading.facts(kinds, self.calendar.day_start_us(span.start), self.calendar.day_start_us(span.end), since)
+
     def _more(self, question: KpiQuestion, by: tuple[str, ...]) -> _More:
         seen = question.kpi.seen
         if seen is None:
             return _More(self._beside(question), {}, False)
-        hours = agent_hours(self._reading, self._calendar, seen, question, by, question.filters)
+        hours = agent_hours(self._reading, self.calendar, seen, question, by, question.filters)
         return _More(self._beside(question), hours, True)
 
     def _beside(self, question: KpiQuestion) -> dict[int, Mapping[str, int]]:
@@ -114,8 +119,8 @@ class Answers:
         kpi = question.kpi.beside
         if kpi is None:
             return {}
-        cube = _cube_of(kpi, question.grain)
-        by_period = gather(self._reading, self._calendar, cube, _set_for(cube, (), {}), question)
+        cube = cube_of(kpi, question.grain)
+        by_period = gather(self._reading, self.calendar, cube, _set_for(cube, (), {}), question)
         found: dict[int, Mapping[str, int]] = {}
         for period in periods(question.span, question.grain):
             totals = by_period.get(period, Figures()).projected(_set_for(cube, (), {}), (), {}).totals
@@ -159,7 +164,7 @@ class Answers:
     def _cut_cohort(
         self, cube: Cube, wanted: tuple[str, ...], question: CohortQuestion, totals: Totals, counts: dict[Dims, Counts]
     ) -> None:
-        later = cut(self._reading, self._calendar, cube, question.as_of_us)
+        later = cut(self._reading, self.calendar, cube, question.as_of_us)
         for (_, _, started, dims), values in later.cells.items():
             if question.span.start <= started < question.span.end:
                 add_to(totals, _pick(cube, dims, wanted), [-value for value in values])
@@ -174,7 +179,7 @@ class Answers:
         Whole months of cohorts: everything, less what comes later. Single days: month by month up to as_of's, less what comes
         later in that month. Histograms (`spread`) are not kept by month and month.
         """
-        last_day = self._calendar.day_of(question.as_of_us)
+        last_day = self.calendar.day_of(question.as_of_us)
         this_month = month_of_day(last_day)
         next_month_start = first_day_of_month(this_month + 1)
         rest_of_month = range(last_day + 1, next_month_start)
@@ -209,7 +214,14 @@ def _answered(question: KpiQuestion, cube: Cube, values: Sequence[int], counts: 
     }
 
 
-def _cube_of(kpi: Kpi, grain: Grain) -> Cube:
+def split_of(question: KpiQuestion) -> tuple[str, ...]:
+    """The dimensions of rows: those asked for, and those across which nothing is ever added."""
+    apart = (name for name in question.kpi.per if name not in question.by and name not in question.filters)
+    return (*question.by, *apart)
+
+
+def cube_of(kpi: Kpi, grain: Grain) -> Cube:
+    """The cube that answers questions of this grain."""
     return kpi.formula.since if grain == "none" and isinstance(kpi.formula, Distinct) else kpi.cube
 
 
@@ -248,5 +260,6 @@ def _among(names: tuple[str, ...], dims: Dims, wanted: tuple[str, ...]) -> Dims:
     return tuple(dims[names.index(name)] for name in wanted)
 
 
-def _sortable(dims: Dims) -> tuple[tuple[bool, str], ...]:
+def sortable(dims: Dims) -> tuple[tuple[bool, str], ...]:
+    """In the order of their text, None last."""
     return tuple((value is None, value or "") for value in dims)

@@ -14,8 +14,9 @@ from services.metrics.domain.catalogue import KPI_BY_ID
 from services.metrics.domain.kpis import Kpi
 from services.metrics.domain.periods import GRAINS, Grain, parse_span
 from services.metrics.domain.stages import Journeys
+from services.metrics.evidence import EvidenceQuestion, From, question_of
 from services.shared.errors import Rejected
-from services.shared.http import Problem, params
+from services.shared.http import Problem, limit, params, place_after
 
 COHORT_DIMENSIONS = ("channel", "source", "campaign", "marketing_channel")
 _FIRST_US = parse_time_us("1900-01-01T00:00:00Z")
@@ -35,7 +36,17 @@ def kpi_of(kpi_id: str) -> Kpi:
 
 def kpi_question(kpi: Kpi, request: Request, now_us: int) -> KpiQuestion:
     """`from`, `to`, `grain`, `by`, `as_of`, and dimensions as filters. Raises Rejected."""
-    given = params(request, (*_COMMON, "grain", *kpi.dimensions))
+    return _kpi_question(kpi, params(request, (*_COMMON, "grain", *kpi.dimensions)), now_us)
+
+
+def evidence_question(kpi: Kpi, request: Request, now_us: int) -> tuple[EvidenceQuestion, int, From | None]:
+    """The same with `of` (numerator unless given); how many rows a page has, and where it begins. Raises Rejected."""
+    given = params(request, (*_COMMON, "grain", "of", "limit", "cursor", *kpi.dimensions))
+    question, of = _kpi_question(kpi, given, now_us), given.get("of", "numerator")
+    return question_of(question, of), limit(given), place_after(given, From)
+
+
+def _kpi_question(kpi: Kpi, given: Mapping[str, str], now_us: int) -> KpiQuestion:
     grain = _grain(kpi, given.get("grain", "none"))
     by = _by(given, kpi.dimensions)
     filters = {name: value for name, value in given.items() if name in kpi.dimensions}

@@ -57,6 +57,34 @@ class KpiAnswer(_RestsOn):
     rows: list[KpiRow]
 
 
+class EvidenceRow(BaseModel):
+    """The dimensions of `by`, and the numbers of an order, a case or a survey in its system, are further fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    period: str | None
+    at: str = Field(description="when it began to count")
+    amount: int = Field(description="what it adds to the number: 1 where things are counted; below 0 if it takes something back")
+    kind: str = Field(description="what it is: a day of a person, a visit, an order, a case, a survey, …")
+    person_id: str
+    person_url: str = Field(description="of journey's API")
+    url: str = Field(description="of journey's API: the thing itself, or else the person's touchpoints")
+
+
+class EvidenceAnswer(_RestsOn):
+    kpi: str
+    of: str
+    from_: str = Field(alias="from")
+    to: str
+    grain: str
+    by: list[str]
+    total: int = Field(description="the number itself; the amounts of all pages add up to it")
+    evidence: list[EvidenceRow]
+    next_cursor: str | None = Field(
+        description="send it as `cursor` for the next page, which may be empty; null: this was the last"
+    )
+
+
 class TimeInStage(BaseModel):
     n: int
     mean_s: float | None

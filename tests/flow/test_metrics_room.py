@@ -277,6 +277,48 @@ def test_revenue_in_several_currencies_is_never_added(room: Room) -> None:
     assert room.get(f"/v1/kpis/orders?{YEAR}")["rows"][0]["value"] == 2
 
 
+def test_evidence_lists_what_a_number_is_made_of(room: Room) -> None:
+    """Page by page, with links to journey; who is gone has none."""
+    room.count(month(1, *journey_facts()), month(1, *journey_facts("k/1"), person_id="bob"))
+    path = f"/v1/kpis/orders/evidence?{YEAR}&grain=month&by=stage,currency&currency=EUR&limit=1"
+    first = room.get(path)
+    last = room.get(f"{path}&cursor={first['next_cursor']}")
+    assert (first["total"], len(first["evidence"]), last["next_cursor"]) == (2, 1, None)
+    (own,) = (row for page in (first, last) for row in page["evidence"] if row["person_id"] == "bob")
+    assert own == {
+        "period": "2026-01",
+        "stage": "purchase",
+        "currency": "EUR",
+        "at": "2026-01-07T10:00:00Z",
+        "amount": 1,
+        "kind": "order",
+        "person_id": "bob",
+        "person_url": "/v1/persons/person_id:bob",
+        "system": "shop",
+        "order_id": "k/1",
+        "url": "/v1/persons/order:shop/k/1/touchpoints",
+    }
+    room.count(month(2, person_id="bob", gone=True))
+    assert [row["person_id"] for row in room.get(path)["evidence"]] == ["ann"]
+    table = room.client.get(f"/v1/kpis/people/evidence?{YEAR}&format=csv").text
+    assert "day,ann,/v1/persons/person_id:ann,/v1/persons/person_id:ann/touchpoints" in table
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("of=mean", "unknown_number"),
+        ("of=denominator", "unknown_number"),
+        ("cursor=x", "invalid_cursor"),
+        ("limit=0", "invalid_limit"),
+        ("by=queue", "unknown_dimension"),
+    ],
+)
+def test_wrong_questions_for_evidence_get_right_errors(room: Room, query: str, code: str) -> None:
+    answer = room.client.get(f"/v1/kpis/orders/evidence?{YEAR}&{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
 def test_a_record_that_is_none_is_kept_as_rejected_and_blocks_nothing(room: Room) -> None:
     key = month_key("eve", "2026-01")
     token = room.publish(Outgoing(JOURNEYS, key, b'{"person_id": 1}'), month(1, *journey_facts()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from services.metrics.domain.kpis import Answer, Kpi, Measures
+from services.metrics.domain.kpis import Answer, Kpi, Measures, Side, Terms, mean_of
 from services.metrics.domain.periods import Grain
 from services.metrics.domain.rollups import Counts
 
@@ -42,6 +42,9 @@ class Cost:
         value = total * self.price.micros / (_MS_PER_MINUTE * _MICROS * n) if n else None
         return Answer(value, total, n, n, also={"currency": self.price.currency})
 
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return mean_of(self.total, self.n, side)
+
     def text(self) -> str:
         return f"{self.total} / {_MS_PER_MINUTE:,} × cost per handled minute / {self.n}"
 
@@ -61,6 +64,9 @@ class Load:
         total, hours = measures[self.total], measures["agent_hours"]
         also = {"agent_hours": hours, "per_agent_hour": total / hours if hours else None}
         return Answer(total, total, None, total, also=also)
+
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return {self.total: 1} if side == "numerator" else None
 
     def text(self) -> str:
         return f"{self.total}; beside it agent_hours and {self.total} / agent_hours"

@@ -22,6 +22,10 @@ KpiUnit = Literal["count", "percent", "points", "currency", "seconds", "ratio", 
 Measures = Mapping[str, int]
 """Sums of a cube's measures."""
 
+Side = Literal["numerator", "denominator", "open"]
+Terms = Mapping[str, int]
+"""A whole number of an answer as a sum over measures: {measure: how often it counts}."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -50,6 +54,10 @@ class Formula(Protocol):
         """The formula as it is shown in the catalogue."""
         ...
 
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        """What a number of the answer is the sum of, for its evidence; None: there is no such number."""
+        ...
+
 
 @dataclass(frozen=True)
 class Total:
@@ -68,6 +76,9 @@ class Total:
     def text(self) -> str:
         total = f"{self.measure} − {self.less}" if self.less else self.measure
         return total if self.per == 1 else f"{f'({total})' if self.less else total} / {self.per:,}"
+
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return {self.measure: 1, **({self.less: -1} if self.less else {})} if side == "numerator" else None
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,11 @@ class Share:
         wholes = " + ".join(self._wholes)
         return f"100 × {self.part} / {wholes}" if len(self._wholes) == 1 else f"100 × {self.part} / ({wholes})"
 
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        if side == "open":
+            return {self.open: 1} if self.open else None
+        return {self.part: 1} if side == "numerator" else dict.fromkeys(self._wholes, 1)
+
 
 @dataclass(frozen=True)
 class NetScore:
@@ -113,6 +129,9 @@ class NetScore:
 
     def text(self) -> str:
         return f"100 × ({self.plus} − {self.minus}) / {self.whole}"
+
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return {"numerator": {self.plus: 1, self.minus: -1}, "denominator": {self.whole: 1}}.get(side)
 
 
 @dataclass(frozen=True)
@@ -132,6 +151,9 @@ class Duration:
     def text(self) -> str:
         return f"{self.total} / {self.n} / 1,000"
 
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return mean_of(self.total, self.n, side)
+
 
 @dataclass(frozen=True)
 class MeanScore:
@@ -150,6 +172,9 @@ class MeanScore:
     def text(self) -> str:
         return f"{self.total} / {self.n} / 1,000"
 
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return mean_of(self.total, self.n, side)
+
 
 @dataclass(frozen=True)
 class Average:
@@ -165,6 +190,9 @@ class Average:
 
     def text(self) -> str:
         return f"{self.total} / {self.n}" if self.per == 1 else f"{self.total} / {self.n} / {self.per:,}"
+
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return mean_of(self.total, self.n, side)
 
 
 @dataclass(frozen=True)
@@ -182,6 +210,9 @@ class Per:
     def text(self) -> str:
         return f"{self.total} / {self.n}" if self.times == 1 else f"{self.times:,} × {self.total} / {self.n}"
 
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return mean_of(self.total, self.n, side)
+
 
 @dataclass(frozen=True)
 class Distinct:
@@ -198,6 +229,9 @@ class Distinct:
 
     def text(self) -> str:
         return "active days whose previous active day lies before the period"
+
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return {self.since.measures[0] if grain == "none" else grain: 1} if side == "numerator" else None
 
 
 @dataclass(frozen=True)
@@ -227,6 +261,11 @@ class Kpi:
     @property
     def dimensions(self) -> tuple[str, ...]:
         return tuple(name for name in self.cube.dims if any(name in names for names in self.cube.sets))
+
+
+def mean_of(total: str, n: str, side: Side) -> Terms | None:
+    """The terms of a measure over another."""
+    return {"numerator": {total: 1}, "denominator": {n: 1}}.get(side)
 
 
 def _quantiles(of: Spread) -> dict[str, float | None]:

@@ -7,6 +7,7 @@ facts         a stored fact
 changes       facts that came and left, summed up, and noted for a generation that is being filled
 summing       sums → rollup rows and histograms, added in place
 reading       rollup rows and facts, for questions
+moments       facts in the order in which they take effect, for evidence
 watermarks    how far journey had come
 checking      whether all of it agrees: _sums: rollups with the stored facts, _facts: the other tables, _topic: with `journeys`,
               _filling: the next generation

@@ -14,6 +14,7 @@ from services.metrics.domain.cubes import Cube, Dims
 from services.metrics.domain.measures import Contribution, contributions
 from services.metrics.domain.periods import Span
 from services.metrics.domain.rollups import dims_of
+from services.metrics.store import moments
 from services.metrics.store.facts import fact_of
 from services.metrics.store.tables import VALUES
 from services.shared.db import Database, Keys
@@ -100,6 +101,10 @@ class Reading:
             for contribution in contributions(fact_of(body), bool(identified), calendar):
                 if after_us < contribution.at_us < before_us:
                     yield contribution
+
+    def facts(self, kinds: Iterable[str], start_us: int, end_us: int, since: moments.Place | None) -> Iterator[moments.Met]:
+        """See `moments.facts_between`."""
+        return moments.facts_between(self._database, self._tx, kinds, start_us, end_us, since)
 
     def _place(self, sql: str, cube_key: str, place: Place) -> Sequence[Row[*tuple[Any, ...]]]:
         given: dict[str, object] = {"cube": cube_key, "grain": place.grain, "low": place.cohorts.start, "high": place.cohorts.end}

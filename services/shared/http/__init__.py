@@ -13,7 +13,7 @@ A room offers `router(…) -> APIRouter` and a list of `Check`s; `create_app` pu
 """
 
 from services.shared.http.app import create_app
-from services.shared.http.asking import After, Timeout, limit, not_yet, params, wait_s
+from services.shared.http.asking import After, Timeout, limit, next_cursor, not_yet, params, place_after, wait_s
 from services.shared.http.checking import check_answer
 from services.shared.http.guard import Access, Guard
 from services.shared.http.health import Check
@@ -33,8 +33,10 @@ __all__ = [
     "csv_answer",
     "document_answer",
     "limit",
+    "next_cursor",
     "not_yet",
     "params",
+    "place_after",
     "problem",
     "spooled",
     "wait_s",

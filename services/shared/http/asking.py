@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Annotated
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, TypeVar
 
+import msgspec
 from fastapi import Header, Request
 
 from services.shared.errors import Rejected
@@ -12,6 +15,7 @@ from services.shared.http.problems import Problem
 
 MAX_WAIT_S, WAIT_S = 60.0, 10.0
 MAX_LIMIT, LIMIT = 1000, 100
+Place = TypeVar("Place")
 After = Annotated[
     str | None, Header(alias="X-Waypost-After", description="tokens of receipts, joined by commas: wait until they are counted")
 ]
@@ -40,6 +44,39 @@ def limit(given: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_LIMIT):
         raise Rejected("invalid_limit", f"limit is a whole number from 1 to {MAX_LIMIT:,}", "/limit")
     return int(text)
+
+
+def next_cursor(place: tuple[object, ...]) -> str:
+    """The place of the last row of a page, as text."""
+    return urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def place_after(given: Mapping[str, str], kind: type[Place]) -> Place | None:
+    """The place to go on from. Raises Rejected for a cursor that no answer gave."""
+    if "cursor" not in given:
+        return None
+    text = given["cursor"]
+    try:
+        plain = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        place = msgspec.json.decode(plain, type=kind)
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        raise _no_cursor() from None
+    if any((isinstance(part, int) and abs(part) >= 2**62) or (isinstance(part, str) and "\0" in part) for part in _parts(place)):
+        raise _no_cursor()
+    return place
+
+
+def _parts(place: Any) -> Iterator[Any]:
+    """Every part of a place, also of one within it."""
+    for part in place:
+        if isinstance(part, tuple):
+            yield from _parts(part)
+        else:
+            yield part
+
+
+def _no_cursor() -> Rejected:
+    return Rejected("invalid_cursor", "send next_cursor of the answer before, as it was given", "/cursor")
 
 
 def wait_s(text: str | None) -> float:
