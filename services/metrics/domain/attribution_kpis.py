@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Answer, Kpi, Measures
+from services.metrics.domain.kpis import Answer, Kpi, Measures, Side, Terms
 from services.metrics.domain.periods import Grain
 from services.metrics.domain.rollups import Counts
 
@@ -58,6 +58,9 @@ class Credit:
 
     def text(self) -> str:
         return f"{self.credit} / 1,000,000"
+
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return {self.credit: 1} if side == "numerator" else None
 
 
 def _orders(rule: str, title: str, words: str, source: str) -> Kpi:
