@@ -29,9 +29,7 @@ def router(desk: Desk) -> APIRouter:
     def of_kpi(
         request: Request,
         id: Annotated[str, Path(description="an id of the catalogue")],
-        of: Annotated[
-            str | None, Query(description="numerator (unless given), denominator or open")
-        ] = None,
+        of: Annotated[str | None, Query(description="numerator (unless given), denominator or open")] = None,
         start: Annotated[str | None, Query(alias="from", description="first day, YYYY-MM-DD; needed")] = None,
         to: Annotated[str | None, Query(description="day after the last, YYYY-MM-DD; needed")] = None,
         grain: Text = None,

@@ -92,7 +92,7 @@ def check(answers: Answers, question: KpiQuestion, side: Side, limit: int) -> No
     added: dict[tuple[object, ...], int] = defaultdict(int)
     for row in found:
         added[tuple(row.get(name) for name in dims)] += row["amount"]
-    numbers = {tuple(row[name] for name in dims): row[side] for row in rows}
+    numbers = {tuple(row[name] for name in dims): int(str(row[side])) for row in rows}
     if rows:
         assert {key: amount for key, amount in added.items() if amount} == {key: one for key, one in numbers.items() if one}
         assert total == sum(numbers.values())
