@@ -191,10 +191,23 @@ class Touch(NamedTuple):
     campaign: str | None
 
 
+class Place(Struct, array_like=True, frozen=True, gc=False):
+    """Where an order stands among the person's that stand, from `at_us` on: when the first one, the first one in the order's currency,
+    the one before it, the one before that, and the newest one on a day before the previous one's day were placed. None: there is none."""
+
+    at_us: int
+    first_us: int
+    first_in_currency_us: int
+    previous_us: int | None
+    second_us: int | None
+    day_before_us: int | None
+
+
 class OrderFact(_Fact, tag="order", kw_only=True, frozen=True):
     """An order, with all its amendments. `stage` is purchase for the person's first order that stands when it is placed, else loyalty,
     unless the sender gave another. `previous_us` is when the person's order before this one that stands was placed. `path` are the last
-    50 touches in the lookback before it, `first_touch` the first of all where there were more."""
+    50 touches in the lookback before it, `first_touch` the first of all where there were more. `places` has none for an order that was
+    cancelled when it was placed; a cancelled order has the place that it had last."""
 
     system: str
     order_id: str
@@ -212,6 +225,7 @@ class OrderFact(_Fact, tag="order", kw_only=True, frozen=True):
     cohort: Cohort | None = None
     path: list[Touch] = []
     first_touch: Touch | None = None
+    places: list[Place] = []
 
     @property
     def key(self) -> str:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from schemas.calendar import Calendar, first_day_of_month, month_of_day
+from services.metrics import ranged
 from services.metrics.domain.cubes import BY_NAME, Cube, Dims
 from services.metrics.domain.kpis import Distinct, Kpi
-from services.metrics.domain.periods import Grain, Span, period_name, periods, segments
+from services.metrics.domain.periods import Grain, Span, period_name, periods, segments, spans
 from services.metrics.domain.rollups import Counts, add_counts
 from services.metrics.domain.stages import Journeys, Row, cubes_of, stage_rows, transition_rows
 from services.metrics.figures import Figures, Totals, add_to, cut, gather
@@ -29,7 +30,10 @@ MAX_ROWS = 100_000
 
 @dataclass(frozen=True)
 class KpiQuestion:
-    """`filters`: dimensions that have to have a value ("" for none). `by` and filters together lie in one dimension set."""
+    """`filters`: dimensions that have to have a value ("" for none). `by` and filters together lie in one dimension set.
+
+    `window_days`: who was active so many days before a moment is active at it; 0: as many as the period has.
+    """
 
     kpi: Kpi
     span: Span
@@ -37,6 +41,17 @@ class KpiQuestion:
     by: tuple[str, ...]
     filters: Mapping[str, str]
     as_of_us: int
+    window_days: int = 0
+
+    @property
+    def window(self) -> int:
+        """`window_days`, 0 for KPIs that don't ask of windows."""
+        return 0 if self.kpi.fixed else self.window_days
+
+    @property
+    def is_ranged(self) -> bool:
+        """Whether it is answered from the people's days."""
+        return self.kpi.ranged and (self.grain == "none" or self.window > 0)
 
 
 @dataclass(frozen=True)
@@ -75,10 +90,10 @@ class Answers:
         """
         kpi = question.kpi
         cube = cube_of(kpi, question.grain)
-        split = split_of(question)
-        names = _set_for(cube, split, question.filters)
-        by_period = gather(self._reading, self.calendar, cube, names, question)
-        found = {period: figures.projected(names, split, question.filters) for period, figures in by_period.items()}
+        split, filters = split_of(question), {**question.filters, **kpi.fixed}
+        names = _set_for(cube, split, filters)
+        by_period = self._figures(question, cube, names, filters)
+        found = {period: figures.projected(names, split, filters) for period, figures in by_period.items()}
         more = self._more(question, split)
         occurring = {dims for figures in found.values() for dims in figures.totals} | {dims for _, dims in more.seen}
         combinations = sorted(occurring, key=sortable)
@@ -127,6 +142,16 @@ class Answers:
             measures = dict(zip(cube.measures, totals.get((), [0] * len(cube.measures)), strict=False))
             found[period] = {kpi.id: kpi.formula.answer(measures, question.grain, {}).numerator or 0}
         return found
+
+    def _figures(
+        self, question: KpiQuestion, cube: Cube, names: tuple[str, ...], filters: Mapping[str, str]
+    ) -> dict[int, Figures]:
+        """By period. Cubes hold people by periods of the calendar, and by windows as long as these."""
+        if not question.is_ranged:
+            return gather(self._reading, self.calendar, cube, names, question)
+        activities = (filters["activity"],) if "activity" in filters else ("order", "touchpoint")
+        asked = ranged.Ranged(self._reading, self.calendar, question.as_of_us, activities)
+        return {span.start: asked.over(span, question.window) for span in spans(question.span, question.grain)}
 
     def stages(self, question: CohortQuestion) -> tuple[int, list[Row]]:
         """How many journeys there are in the cohort, and the rows of the stage table."""
@@ -222,7 +247,7 @@ def split_of(question: KpiQuestion) -> tuple[str, ...]:
 
 def cube_of(kpi: Kpi, grain: Grain) -> Cube:
     """The cube that answers questions of this grain."""
-    return kpi.formula.since if grain == "none" and isinstance(kpi.formula, Distinct) else kpi.cube
+    return kpi.formula.since if grain == "none" and isinstance(kpi.formula, Distinct) else kpi.cube_for(grain)
 
 
 def _one(combinations: list[Dims], apart: tuple[str, ...]) -> list[Dims]:

@@ -26,7 +26,7 @@ AsOf = Annotated[str | None, Query(description="what was so at this instant (RFC
 Format = Annotated[str | None, Query(description="json or csv")]
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk, retention: asked.Retention) -> APIRouter:
     """The routes of metrics."""
     routes = APIRouter(tags=["metrics"])
 
@@ -49,7 +49,7 @@ def router(desk: Desk) -> APIRouter:
         timeout: Timeout = None,
     ) -> Response:
         declared = priced(asked.kpi_of(id), desk.price)
-        question = asked.kpi_question(declared, request, desk.clock())
+        question = asked.kpi_question(declared, request, desk.clock(), retention)
         _wait(desk, after, timeout)
         with desk.question("kpi") as (answers, basis):
             rows = answers.kpi(question)

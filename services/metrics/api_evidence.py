@@ -19,7 +19,7 @@ from services.shared.http import After, Timeout, csv_answer, next_cursor, wait_s
 Text = Annotated[str | None, Query()]
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk, retention: asked.Retention) -> APIRouter:
     """The route of evidence."""
     routes = APIRouter(tags=["metrics"])
 
@@ -42,7 +42,7 @@ def router(desk: Desk) -> APIRouter:
         timeout: Timeout = None,
     ) -> Response:
         declared = asked.kpi_of(id)
-        question, rows, since = asked.evidence_question(declared, request, desk.clock())
+        question, rows, since = asked.evidence_question(declared, request, desk.clock(), retention)
         seconds = wait_s(timeout)
         if after:
             desk.wait_for(after, seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from fastapi import Request
 
@@ -34,24 +34,33 @@ def kpi_of(kpi_id: str) -> Kpi:
     return kpi
 
 
-def kpi_question(kpi: Kpi, request: Request, now_us: int) -> KpiQuestion:
+class Retention(NamedTuple):
+    """Who is active, where a question doesn't say: by which activity, and in the last so many days (0: as many as the period has)."""
+
+    activity: str = "order"
+    window_days: int = 0
+
+
+def kpi_question(kpi: Kpi, request: Request, now_us: int, retention: Retention) -> KpiQuestion:
     """`from`, `to`, `grain`, `by`, `as_of`, and dimensions as filters. Raises Rejected."""
-    return _kpi_question(kpi, params(request, (*_COMMON, "grain", *kpi.dimensions)), now_us)
+    return _kpi_question(kpi, params(request, (*_COMMON, "grain", *kpi.dimensions)), now_us, retention)
 
 
-def evidence_question(kpi: Kpi, request: Request, now_us: int) -> tuple[EvidenceQuestion, int, From | None]:
+def evidence_question(kpi: Kpi, request: Request, now_us: int, retention: Retention) -> tuple[EvidenceQuestion, int, From | None]:
     """The same with `of` (numerator unless given); how many rows a page has, and where it begins. Raises Rejected."""
     given = params(request, (*_COMMON, "grain", "of", "limit", "cursor", *kpi.dimensions))
-    question, of = _kpi_question(kpi, given, now_us), given.get("of", "numerator")
+    question, of = _kpi_question(kpi, given, now_us, retention), given.get("of", "numerator")
     return question_of(question, of), limit(given), place_after(given, From)
 
 
-def _kpi_question(kpi: Kpi, given: Mapping[str, str], now_us: int) -> KpiQuestion:
+def _kpi_question(kpi: Kpi, given: Mapping[str, str], now_us: int, retention: Retention) -> KpiQuestion:
     grain = _grain(kpi, given.get("grain", "none"))
     by = _by(given, kpi.dimensions)
     filters = {name: value for name, value in given.items() if name in kpi.dimensions}
     span = parse_span(_needed(given, "from"), _needed(given, "to"), grain)
-    return KpiQuestion(kpi, span, grain, by, filters, as_of_us(given, now_us))
+    if "activity" in kpi.dimensions and "activity" not in by:
+        filters.setdefault("activity", retention.activity)
+    return KpiQuestion(kpi, span, grain, by, filters, as_of_us(given, now_us), retention.window_days)
 
 
 def cohort_question(request: Request, now_us: int, *, units: bool) -> CohortQuestion:

@@ -16,11 +16,12 @@ from schemas.calendar import Calendar
 from schemas.facts import CaseFact, Fact, OrderFact, SurveyFact
 from schemas.times import format_time
 from services.metrics.answers import Answers, KpiQuestion, cube_of, sortable, split_of
+from services.metrics.domain import people_days
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Cube
 from services.metrics.domain.kpis import Side, Terms
 from services.metrics.domain.measures import contributions
-from services.metrics.domain.periods import period_name, start_of
+from services.metrics.domain.periods import Span, period_name, spans, start_of
 from services.metrics.domain.stages import Row
 from services.metrics.store.moments import Met, Place
 from services.shared.errors import Rejected
@@ -48,6 +49,15 @@ class EvidenceQuestion:
     @property
     def cube(self) -> Cube:
         return cube_of(self.question.kpi, self.question.grain)
+
+    @property
+    def span(self) -> Span:
+        """The days of the facts: of people also those of the window before the first period."""
+        span = self.question.span
+        if not self.question.kpi.ranged:
+            return span
+        first = spans(span, self.question.grain)[0]
+        return Span(span.start - (self.question.window or first.end - first.start), span.end)
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def evidence(answers: Answers, asked: EvidenceQuestion, limit: int, since: From 
     total = sum(int(str(row[asked.side])) for row in answered)
     counting = _Counting(answers.calendar, asked, answered)
     rows: list[Row] = []
-    for number, met in enumerate(answers.facts(asked.cube.kinds, asked.question.span, since.place if since else None)):
+    for number, met in enumerate(answers.facts(asked.cube.kinds, asked.span, since.place if since else None)):
         if number == SCANNED:
             return Evidence(total, rows, From(met.place, 0))
         told = since.after if since is not None and since.place == met.place else 0
@@ -100,7 +110,7 @@ class _Counting:
     def __init__(self, calendar: Calendar, asked: EvidenceQuestion, answered: Sequence[Row]) -> None:
         self._calendar, self._asked, self._cube = calendar, asked, asked.cube
         self._split = split_of(asked.question)
-        filters = dict(asked.question.filters)
+        filters = {**asked.question.filters, **asked.question.kpi.fixed}
         if not asked.question.by:  # then there is one row a period, and perhaps one currency that it is of
             filters |= {name: str(row[name] or "") for row in answered for name in self._split}
         self._places = [self._cube.dims.index(name) for name in self._split]
@@ -128,7 +138,7 @@ class _Counting:
 
     def _counted(self, met: Met) -> Iterator[Contribution]:
         question = self._asked.question
-        for one in contributions(met.fact, met.identified, self._calendar):
+        for one in self._contributed(met):
             if (
                 one.cube == self._cube.name
                 and one.measure in self._asked.terms
@@ -137,6 +147,13 @@ class _Counting:
                 and all((one.dims[index] or "") == value for index, value in self._filters)
             ):
                 yield one
+
+    def _contributed(self, met: Met) -> Iterator[Contribution]:
+        """What a fact adds to the cube; to an answer that is made from people's days, as if there were a cube of its periods."""
+        question, found = self._asked.question, contributions(met.fact, met.identified, self._calendar)
+        if question.is_ranged:
+            return people_days.of_periods(found, self._cube, question, self._calendar)
+        return found
 
     def _is_inside(self, one: Contribution) -> bool:
         span, day = self._asked.question.span, self._day(one)

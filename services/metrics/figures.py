@@ -14,6 +14,8 @@ from services.metrics.store.packing import unpack
 from services.metrics.store.reading import Place, Reading
 
 Totals = dict[Dims, list[int]]
+_NO_DAY = NEVER + 1
+"""Before it lies what never was."""
 
 
 @dataclass
@@ -122,7 +124,7 @@ class _Gathering:
         start = self._question.span.start
         figures = self._found.setdefault(start, Figures())
         for segment in segments(Span(start, min(self._question.span.end, self._last_day + 1))):
-            for place in _before(segment, start):
+            for place in before(segment, start):
                 for row in self._reading.by_cohort(self._cube, self._names, place):
                     figures.add(row.dims, row.values)
         if start <= self._last_day < self._question.span.end:
@@ -177,9 +179,12 @@ def _segments(span: Span, grain: Grain) -> list[Segment]:
     return segments(span)
 
 
-def _before(segment: Segment, start: int) -> Iterable[Place]:
+def before(segment: Segment, start: int) -> Iterable[Place]:
     """The rows of a segment of effective time whose cohort day lies before `start`."""
     effective = range(segment.low, segment.high)
+    if start <= _NO_DAY:
+        yield Place(segment.grain + "m", effective, Span(NEVER, NEVER + 1))
+        return
     for cohorts in segments(Span(first_day_of_month(month_of_day(start)), start)):
         yield Place(segment.grain + cohorts.grain, effective, Span(cohorts.low, cohorts.high))
     yield Place(segment.grain + "m", effective, Span(NEVER, month_of_day(start)))

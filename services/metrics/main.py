@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas.calendar import Calendar
 from services.metrics import api, api_evidence, dashboard
+from services.metrics.asked import Retention
 from services.metrics.consumer import Consumer
 from services.metrics.desk import Desk
 from services.metrics.domain.contact_formulas import price_of
@@ -71,8 +72,9 @@ def build(
     consumer = Consumer(bus, database, calendar, monitoring, waiting, clock, log)
     desk = Desk(bus, database, calendar, waiting, monitoring, clock, price_of(settings.cost_per_handled_minute))
     checks = [Check("metrics database", database.ping), Check("metrics bus", bus.ping), Check("metrics consumer", consumer.well)]
-    router = api.router(desk)
-    router.include_router(api_evidence.router(desk))
+    retention = Retention(settings.active_by, settings.active_days)
+    router = api.router(desk, retention)
+    router.include_router(api_evidence.router(desk, retention))
     router.include_router(dashboard.router())
     sampling = Sampling(desk.sample, monitoring.check.sampled, settings.check_every_s, log)
     return MetricsRoom(router, checks, desk, consumer, database, settings.time_zone, sampling)

@@ -52,6 +52,12 @@ class Settings(BaseSettings):
     attribution_lookback_days: Annotated[int, Field(ge=1, le=365)] = Field(
         30, description="how long before an order a marketing touch may lie to be on its path, in days"
     )
+    active_by: Literal["order", "touchpoint"] = Field(
+        "order", description="what makes a person active where retention is asked for: an `order`, or any customer `touchpoint`"
+    )
+    active_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        0, description="who did so this many days before a moment is active at it; 0: as many as the period has"
+    )
     shared_handle_customers: Annotated[int, Field(ge=1)] = Field(
         100, description="a handle seen with more customers than this identifies nobody"
     )

@@ -16,7 +16,7 @@ from schemas.calendar import Calendar, day_text, month_of_day
 from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, SurveyFact, Touch, Transition, Unit, Visit, Working
 from schemas.times import DAY_US, MINUTE_US
 from schemas.touchpoint import STAGES, Campaign, Page, Stage
-from services.journey.domain import cases, orders, surveys
+from services.journey.domain import cases, orders, places, surveys
 from services.journey.domain.derive import Derived
 from services.journey.domain.stages import INDEX, Progress, started, touch
 from services.journey.domain.state import State, Waiting, encode_state
@@ -87,7 +87,7 @@ class Fold:
             return False
         self._enter(touchpoint)
         if order is not None:
-            self.state.orders[order_key] = self._put_order(orders.amended(order, touchpoint))
+            self._put_order(orders.amended(order, touchpoint), touchpoint.time_us)
         if case is not None:
             self._put_case(case_key, cases.continued(case, touchpoint, own=False))
         return True
@@ -342,7 +342,7 @@ class Fold:
         if key in state.orders:
             known = state.orders[key]
             if known is not None:
-                state.orders[key] = self._put_order(orders.amended(known, touchpoint))
+                self._put_order(orders.amended(known, touchpoint), touchpoint.time_us)
             return
         previous_us = orders.previous_standing_us(state.orders.values(), key)
         stage: Stage = touchpoint.stage or ("purchase" if previous_us is None else "loyalty")
@@ -352,7 +352,7 @@ class Fold:
         for ended in state.trail.ended_path(order.at_us):
             self._put(ended)
         state.trail = state.trail.ordered()
-        state.orders[key] = self._put_order(replace(order, path=path, first_touch=first_touch))
+        self._put_order(replace(order, path=path, first_touch=first_touch), touchpoint.time_us)
 
     def _case(self, touchpoint: Derived, stage: Stage) -> CaseFact | None:
         state, key = self.state, case_key_of(touchpoint)
@@ -379,9 +379,19 @@ class Fold:
         held[key] = case
         self._put(case)
 
-    def _put_order(self, order: OrderFact) -> OrderFact:
+    def _put_order(self, order: OrderFact, now_us: int) -> None:
+        """Keep and state an order, and the person's others whose place it changes."""
+        held, day_of = self.state.orders, self._rules.calendar.day_of
+        known = held.get(order.key)
+        if known is None and orders.stands(order):
+            order = places.placed(order, self.state.standing, day_of)
+        held[order.key] = order
         self._put(order)
-        return order
+        if known is not None and places.differs(known, order):
+            self.state.standing, moved = places.anew(held.values(), now_us, day_of)
+            for other in moved:
+                held[other.key] = other
+                self._put(other)
 
     # -- months -------------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from schemas.facts import CaseFact, Day, Fact, OrderFact, SurveyFact, Visit
+from services.journey.domain.places import Standing
 from services.journey.domain.stages import Progress
 from services.journey.domain.touches import Trail
 
@@ -36,7 +37,7 @@ class State(Struct, array_like=True):
     `current` the own stage of its newest touchpoint that has one. `waiting` are touchpoints of others that no journey has taken yet.
     `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and `campaign` are those
     of the newest visit. `sendings` are the surveys that were sent and not answered yet. `trail` is what brought the person lately.
-    `day` is the day that is not over yet, `transitions` counts those of this month.
+    `standing` is what the next order's place depends on. `day` is the day that is not over yet, `transitions` counts those of this month.
     """
 
     person: Progress | None = None
@@ -56,6 +57,7 @@ class State(Struct, array_like=True):
     cases: dict[str, CaseFact | None] = {}
     sendings: dict[str, SurveyFact] = {}
     trail: Trail = field(default_factory=Trail)
+    standing: Standing = field(default_factory=Standing)
 
     def carried(self) -> list[Fact]:
         """The facts that later touchpoints may change."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.metrics.domain.attribution_kpis import ATTRIBUTION_KPIS
 from services.metrics.domain.contact_kpis import CONTACT_KPIS
 from services.metrics.domain.kpis import Kpi
+from services.metrics.domain.loyalty_kpis import LOYALTY_KPIS
 from services.metrics.domain.order_kpis import ORDER_KPIS
 from services.metrics.domain.service_kpis import SERVICE_KPIS
 from services.metrics.domain.survey_kpis import SURVEY_KPIS
@@ -13,6 +14,7 @@ from services.metrics.domain.volume_kpis import VOLUME_KPIS
 KPIS: tuple[Kpi, ...] = (
     *VOLUME_KPIS,
     *ORDER_KPIS,
+    *LOYALTY_KPIS,
     *SURVEY_KPIS,
     *SERVICE_KPIS,
     *CONTACT_KPIS,

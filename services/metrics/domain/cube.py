@@ -15,7 +15,7 @@ class Cube(NamedTuple):
     """`measures[i]` is column i of its rows. `kinds` are the facts that contribute to it. `cohort`: what the second day is.
 
     `spread` names a measure (milliseconds) of which histograms are kept, once per set of `spread_sets` (in cubes without a cohort: by
-    day and month). `signed`: contributions may be below 0.
+    day and month). `signed`: contributions may be below 0. `foreseen`: some take effect with the first instant of a later day.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Cube(NamedTuple):
     spread: str | None = None
     spread_sets: tuple[tuple[str, ...], ...] = ()
     signed: bool = False
+    foreseen: bool = False
 
     def set_for(self, wanted: frozenset[str]) -> tuple[str, ...] | None:
         """The smallest dimension set that has all of `wanted`, the first among equals; None if there is none."""

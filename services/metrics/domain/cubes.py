@@ -12,6 +12,7 @@ from typing import Literal
 
 from services.metrics.domain.contact_cubes import CASE, CASE_SETS, CONTACT_CUBES
 from services.metrics.domain.cube import WIDTH, Cube, Dims
+from services.metrics.domain.loyalty_cubes import LOYALTY_CUBES
 from services.metrics.domain.marketing_cubes import MARKETING_CUBES
 
 __all__ = ["BY_NAME", "CUBES", "SIGNED_KEYS", "WIDTH", "Cube", "Dims"]
@@ -129,6 +130,7 @@ CUBES: tuple[Cube, ...] = (
         kinds=("order",),
         cohort="dated",
     ),
+    *LOYALTY_CUBES,
     *MARKETING_CUBES,
     Cube("cases", CASE, CASE_SETS, ("opened",), ("case",), hourly=True),
     Cube("reasons", _REASON, _REASON_SETS, ("cases",), ("case",)),

@@ -6,7 +6,7 @@ The API, the catalogue page and the documents are made from these; `catalogue.py
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from services.metrics.domain import statistics
@@ -240,6 +240,8 @@ class Kpi:
 
     `beside` is a KPI over another cube: its numerator in the whole period, by no dimension, is a measure of its id in every row.
     `seen` is an hourly cube by channel and agent: how many agents were seen in each hour, added up, is the measure `agent_hours`.
+    `cubes` are in place of `cube` for some grains, with the same dimensions and measures. `ranged`: grain none is answered from the
+    people's days (`ranged.py`). `fixed` dimensions have one value and can't be asked for.
     """
 
     id: str
@@ -253,14 +255,21 @@ class Kpi:
     per: tuple[str, ...] = ()
     beside: Kpi | None = None
     seen: Cube | None = None
+    cubes: Mapping[Grain, Cube] = field(default_factory=dict)
+    ranged: bool = False
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def dimension_sets(self) -> tuple[tuple[str, ...], ...]:
-        return self.cube.sets
+        return tuple(tuple(name for name in names if name not in self.fixed) for names in self.cube.sets)
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        return tuple(name for name in self.cube.dims if any(name in names for names in self.cube.sets))
+        return tuple(name for name in self.cube.dims if any(name in names for names in self.dimension_sets))
+
+    def cube_for(self, grain: Grain) -> Cube:
+        """The cube from which a question of this grain is answered."""
+        return self.cubes.get(grain, self.cube)
 
 
 def mean_of(total: str, n: str, side: Side) -> Terms | None:

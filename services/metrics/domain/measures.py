@@ -27,12 +27,12 @@ from schemas.facts import (
     Visit,
 )
 from schemas.touchpoint import STAGES
-from services.metrics.domain import attribution, contacts, orders, service
+from services.metrics.domain import attribution, contacts, loyalty, orders, service
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import ces_answer, csat_answer, nps_answer, scored
 
-VERSION = 4
+VERSION = 5
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
 
 
@@ -42,7 +42,8 @@ def contributions(fact: Fact, identified: bool, calendar: Calendar) -> Iterator[
 
 
 def effect_times(fact: Fact) -> list[int]:
-    """Every moment at which a fact takes effect, ascending. A superset of the times of its contributions."""
+    """Every moment at which a fact takes effect, ascending: a superset of the times of its contributions, but for those that
+    come with the first instant of a day."""
     times = {fact.at_us}
     if isinstance(fact, Day):
         times.update(item.at_us for item in fact.items)
@@ -51,6 +52,7 @@ def effect_times(fact: Fact) -> list[int]:
         times.update(amount.at_us for amount in fact.amounts)
         times.update(refund.at_us for refund in fact.refunds)
         times.update(at for at in (fact.cancelled_us, fact.returned_us) if at is not None)
+        times.update(place.at_us for place in fact.places)
     elif isinstance(fact, PathFact):
         times = attribution.effect_times(fact)
     elif isinstance(fact, CaseFact):
@@ -71,11 +73,11 @@ def _day(fact: Day, identified: bool, calendar: Calendar) -> Iterator[Contributi
         if person and item.person_stage is not None:
             yield Contribution("stages.person", "touchpoints", item.at_us, person[0], (item.person_stage, *person[1]), 1)
     if fact.active:
-        yield from _active(fact, identified)
+        yield from _active(fact, identified, calendar)
     yield from contacts.working(fact)
 
 
-def _active(fact: Day, identified: bool) -> Iterator[Contribution]:
+def _active(fact: Day, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
     """One active day. The person is new to every period that holds this day but not the active day before it."""
     at_us = min((item.at_us for item in fact.items if item.actor == "customer"), default=fact.at_us)
     dims = ("true" if identified else "false",)
@@ -86,6 +88,7 @@ def _active(fact: Day, identified: bool) -> Iterator[Contribution]:
     for period, start in _period_starts(day):
         if previous < start:
             yield Contribution("people", period, at_us, None, dims, 1)
+    yield from loyalty.active_day(at_us, day, previous, ("touchpoint", *dims), 1, calendar)
 
 
 def _period_starts(day: int) -> Iterator[tuple[str, int]]:
@@ -146,6 +149,7 @@ def _visit(fact: Visit, identified: bool, calendar: Calendar) -> Iterator[Contri
 def _order(fact: OrderFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
     yield from orders.contributions(fact, calendar)
     yield from attribution.order_contributions(fact, calendar)
+    yield from loyalty.order_days(fact, identified, calendar)
 
 
 def _path(fact: PathFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:

@@ -80,6 +80,12 @@ def periods(span: Span, grain: Grain) -> list[int]:
     return [first_day_of_month(month) for month in range(month_of_day(span.start), month_of_day(span.end - 1) + 1, step)]
 
 
+def spans(span: Span, grain: Grain) -> list[Span]:
+    """The days of each of these periods; not by the hour."""
+    starts = periods(span, grain)
+    return [Span(start, end) for start, end in zip(starts, [*starts[1:], span.end], strict=True)]
+
+
 @lru_cache(maxsize=65536)
 def period_name(period: int, grain: Grain) -> str | None:
     """How a period is written: 2026, 2026-Q1, 2026-01, 2026-W05 (ISO), 2026-01-31, 2026-01-31T13; None for none."""

@@ -51,7 +51,9 @@ def sample(database: Database, tx: Connection, calendar: Calendar, bus: Bus, dra
     live = generations.live(database, tx)
     if live is None or live.hash != generations.generation_hash(calendar.time_zone):
         return result
-    cube = draw.choice(CUBES)
+    cube = draw.choice(
+        [cube for cube in CUBES if not cube.foreseen]
+    )  # whose facts are found by the day on which they take effect
     picked = _pick(database, tx, live.number, cube, draw)
     if picked is not None:
         _day(database, tx, calendar, live.number, cube, picked, result)

@@ -1,0 +1,215 @@
+"""From touchpoints to the KPIs of people: fold, facts, rollups and answers give what the plain model counts, at any instant."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.calendar import Calendar, date_of, day_number, month_text
+from schemas.facts import Fact, PersonMonth, month_key
+from schemas.times import DAY_US, HOUR_US
+from schemas.topics import JOURNEYS
+from schemas.touchpoint import STAGES, Order
+from services.journey.domain.derive import Derived
+from services.journey.domain.fold import Fold, FoldRules
+from services.journey.domain.state import State
+from services.metrics.answers import Answers, KpiQuestion
+from services.metrics.domain.catalogue import KPI_BY_ID
+from services.metrics.domain.periods import Grain, Span, periods, spans, start_of
+from services.metrics.migrations import HISTORY
+from services.metrics.store import generations
+from services.metrics.store.checking import check
+from services.metrics.store.reading import Reading
+from services.metrics.store.tables import METADATA
+from services.metrics.store.taking import Taking
+from services.shared.bus import Record, partition_of
+from services.shared.db import Database, sqlite_url
+from services.shared.migrating import migrate
+from tests.model import Touchpoint, loyalty, order_of
+
+START = day_number("2026-01-20")
+START_US = START * DAY_US
+TICK_US = 30 * HOUR_US
+"""The unit of time in histories: some are of one day, most are not, and the whole lies on both sides of a quarter's end."""
+CALENDAR = Calendar()
+_numbers = count()
+History = list[Touchpoint]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> History:
+    """What one person did: orders that are placed, changed and cancelled in any order, and other things."""
+    history = []
+    for number in range(draw(st.integers(0, 9))):
+        action = draw(st.sampled_from([None, None, "placed", "placed", "placed", "placed", "changed", "cancelled"]))
+        moment = draw(st.integers(0, 60)) * TICK_US + draw(st.integers(0, 3)) * HOUR_US
+        history.append(
+            {
+                "source": "web",
+                "system": "shop",
+                "id": str(number),
+                "time_us": START_US + moment + 1234,
+                "case_rank": 0,
+                "channel": draw(st.sampled_from(["web", "app", "mail"])),
+                "actor": draw(st.sampled_from(["customer", "customer", "customer", "business"])),
+                "stage": draw(st.sampled_from([None, None, *STAGES])) if action is None else None,
+                "order": None
+                if action is None
+                else {
+                    "order_id": draw(st.sampled_from("12345")),
+                    "action": action,
+                    "currency": draw(st.sampled_from(["EUR", "EUR", "USD", None])),
+                },
+            }
+        )
+    return history
+
+
+def derived(touchpoint: Touchpoint) -> Derived:
+    order = touchpoint["order"]
+    return Derived(
+        id=touchpoint["id"],
+        type="something",
+        source=touchpoint["source"],
+        system=touchpoint["system"],
+        time_us=touchpoint["time_us"],
+        original_us=touchpoint["time_us"],
+        received_us=touchpoint["time_us"],
+        occurred_us=touchpoint["time_us"],
+        device=None,
+        delay_us=None,
+        case_rank=0,
+        identities=["customer_id:c"],
+        channel=touchpoint["channel"],
+        actor=touchpoint["actor"],
+        stage=touchpoint["stage"],
+        placed_order=order is not None and order["action"] == "placed",
+        order=Order(**order) if order is not None else None,
+    )
+
+
+def published(person: UUID, history: History) -> list[Record]:
+    """The records of one person, as the relay publishes them."""
+    fold = Fold(person, FoldRules(classify=lambda page, campaign: "direct"), State(), None)
+    for touchpoint in sorted(history, key=order_of):
+        fold.advance(derived(touchpoint))
+    fold.finish()
+    months: defaultdict[int, list[Fact]] = defaultdict(list)
+    for (month, _), fact in fold.facts.items():
+        if fact is not None:
+            months[month].append(fact)
+    records = []
+    for month, facts in months.items():
+        value = PersonMonth(person_id=str(person), month=month_text(month), version=1, facts=facts)
+        key = month_key(str(person), month_text(month))
+        records.append(Record(JOURNEYS, partition_of(key, 3), next(_numbers), key, msgspec.json.encode(value), 0))
+    return records
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with closing(Database(sqlite_url(tmp_path_factory.mktemp("loyalty") / "metrics.db"), durable=False)) as opened:
+        migrate(opened, HISTORY)
+        yield opened
+
+
+def fill(database: Database, people: Sequence[History]) -> None:
+    """Take everybody's facts, with the rollups checked against the facts."""
+    with database.transaction() as tx:
+        for table in METADATA.tables:
+            database.execute(tx, f"DELETE FROM {table}")
+        generation = generations.open_generation(database, tx, generations.generation_hash("UTC"))
+        records = [record for number, history in enumerate(people) for record in published(UUID(int=number), history)]
+        Taking(database, CALENDAR).take(tx, generation.number, records)
+    with database.snapshot() as tx:
+        assert check(database, tx, CALENDAR).mismatches == 0
+
+
+def rows_of(
+    database: Database, kpi: str, span: Span, as_of_us: int, grain: Grain = "none", window_days: int = 0, **filters: str
+) -> list[dict[str, Any]]:
+    with database.snapshot() as tx:
+        question = KpiQuestion(KPI_BY_ID[kpi], span, grain, (), filters, as_of_us, window_days)
+        return Answers(Reading(database, tx, 1), CALENDAR).kpi(question)
+
+
+def told(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["numerator"], row["denominator"], row["open"]
+
+
+spans_of_days = st.tuples(st.integers(-10, 70), st.integers(1, 60)).map(
+    lambda drawn: Span(START + drawn[0], START + drawn[0] + drawn[1])
+)
+as_ofs = st.integers(-5 * 24, 130 * 24).map(lambda hour: START_US + hour * HOUR_US) | st.integers(0, 80).map(
+    lambda tick: START_US + tick * TICK_US + 1234
+)
+calendar_grains = st.sampled_from(["week", "month", "quarter", "year"])
+crowds = st.lists(histories(), min_size=1, max_size=4)
+slow = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def whole(span: Span, grain: Grain) -> Span:
+    """The periods of a grain that a range touches."""
+    starts = periods(Span(start_of(span.start, grain), span.end), grain)
+    last = starts[-1]
+    day = last + 1
+    while start_of(day, grain) == last:
+        day += 1
+    return Span(starts[0], day)
+
+
+@slow
+@given(people=crowds, span=spans_of_days, as_of=as_ofs, grain=calendar_grains, by_order=st.booleans())
+def test_who_buys_again_and_who_stays_is_what_the_model_counts(
+    database: Database, people: list[History], span: Span, as_of: int, grain: Grain, by_order: bool
+) -> None:
+    fill(database, people)
+    activity = "order" if by_order else "touchpoint"
+    asked: tuple[tuple[Grain, Span], ...] = (("none", span), (grain, whole(span, grain)))
+    for of_grain, of_span in asked:
+        found = {
+            kpi: rows_of(database, kpi, of_span, as_of, of_grain) for kpi in ("buyers", "repeat_rate", "repeat_rate_by_orders")
+        } | {
+            kpi: rows_of(database, kpi, of_span, as_of, of_grain, activity=activity)
+            for kpi in ("retention_rate", "churn_rate", "lapsed_people", "new_people", "reactivated_people")
+        }
+        for i, period in enumerate(spans(of_span, of_grain)):
+            buyers, repeated, twice = loyalty.repeats(people, *period, as_of)
+            stay = loyalty.retention(people, *period, as_of, activity)
+            lost = stay.started - stay.retained
+            assert {kpi: told(rows[i]) for kpi, rows in found.items()} == {
+                "buyers": (buyers, None, 0),
+                "repeat_rate": (repeated, buyers, 0),
+                "repeat_rate_by_orders": (twice, buyers, 0),
+                "retention_rate": (stay.retained, stay.started, stay.open),
+                "churn_rate": (lost, stay.started, stay.open),
+                "lapsed_people": (lost, None, stay.open),
+                "new_people": (stay.new, None, 0),
+                "reactivated_people": (stay.reactivated, None, 0),
+            }, date_of(period.start)
+
+
+@slow
+@given(
+    people=crowds, span=spans_of_days, as_of=as_ofs, more=st.integers(0, 40), activity=st.sampled_from(["order", "touchpoint"])
+)
+def test_a_window_longer_than_the_period_is_as_the_model_has_it(
+    database: Database, people: list[History], span: Span, as_of: int, more: int, activity: str
+) -> None:
+    fill(database, people)
+    window_days = span.end - span.start + more
+    (row,) = rows_of(database, "retention_rate", span, as_of, window_days=window_days, activity=activity)
+    stay = loyalty.retention(people, *span, as_of, activity, window_days)
+    assert told(row) == (stay.retained, stay.started, stay.open)
+    for kpi, number in (("new_people", stay.new), ("reactivated_people", stay.reactivated)):
+        (row,) = rows_of(database, kpi, span, as_of, window_days=window_days, activity=activity)
+        assert row["value"] == number
