@@ -26,6 +26,7 @@ from services.shared.migrating import migrate
 from tests.property import journey_store
 
 PARTITIONS = 3
+NO_QUERY: Mapping[str, str] = {}
 Row = dict[str, Any]
 
 
@@ -64,9 +65,13 @@ class Rooms:
             with self._metrics.transaction() as tx:
                 taking.take(tx, self._generation, records)
 
-    def ask(self, kpi: Kpi, start: str, end: str, as_of_us: int, grain: Grain = "none", by: Sequence[str] = ()) -> list[Row]:
-        """The rows of an answer, from one day up to, not including, another."""
-        question = KpiQuestion(kpi, Span(day_number(start), day_number(end)), grain, tuple(by), {}, as_of_us)
+    def ask(
+        self, kpi: Kpi, days: tuple[str, str], as_of_us: int, grain: Grain = "none", query: Mapping[str, str] = NO_QUERY
+    ) -> list[Row]:
+        """The rows of an answer, from one day up to, not including, another. `query`: `by`, and dimensions as filters."""
+        by = tuple(name for name in query.get("by", "").split(",") if name)
+        filters = {name: value for name, value in query.items() if name != "by"}
+        question = KpiQuestion(kpi, Span(*map(day_number, days)), grain, by, filters, as_of_us)
         with self._metrics.snapshot() as tx:
             return Answers(Reading(self._metrics, tx, self._generation), self.calendar).kpi(question)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
 from schemas.calendar import Calendar
-from services.metrics import api, api_evidence, dashboard
+from services.metrics import api, api_evidence, api_pages, dashboard
 from services.metrics.asked import Retention
 from services.metrics.consumer import Consumer
 from services.metrics.desk import Desk
@@ -75,6 +75,7 @@ def build(
     retention = Retention(settings.active_by, settings.active_days)
     router = api.router(desk, retention)
     router.include_router(api_evidence.router(desk, retention))
+    router.include_router(api_pages.router())
     router.include_router(dashboard.router())
     sampling = Sampling(desk.sample, monitoring.check.sampled, settings.check_every_s, log)
     return MetricsRoom(router, checks, desk, consumer, database, settings.time_zone, sampling)

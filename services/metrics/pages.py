@@ -26,8 +26,6 @@ UNITS: dict[KpiUnit, str] = {
     "ratio": "a ratio",
     "score": "a score on the row's `scale`",
 }
-OWN = "Defined by Waypost; no standard fixes it."
-"""The source of what counts what the words say."""
 
 
 def page(kpi: Kpi) -> str:
@@ -60,7 +58,7 @@ def _declared(kpi: Kpi) -> list[str]:
         f"| id | `{kpi.id}` |",
         f"| unit | {UNITS[kpi.unit]} |",
         f"| formula | `{kpi.formula.text()}` |",
-        f"| source | {kpi.source or OWN} |",
+        f"| source | {kpi.source} |",
         f"| grains | {', '.join(kpi.grains)} |",
         f"| dimensions, together | {sets} |",
         *apart,
@@ -79,7 +77,11 @@ def _worked(kpi: Kpi) -> list[str]:
         return []
     story, example = by_kpi()[kpi.id]
     query = urlencode({"from": FROM, "to": TO, **example.query, "as_of": AS_OF}, safe=":,")
-    settings = [f"With `{name}={value}`:", ""] if (name := next(iter(example.settings), "")) and (value := example.settings[name]) else []
+    settings = (
+        [f"With `{name}={value}`:", ""]
+        if (name := next(iter(example.settings), "")) and (value := example.settings[name])
+        else []
+    )
     return [
         "## Example",
         "",

@@ -34,7 +34,9 @@ from schemas.facts import (
 )
 from schemas.times import DAY_US, parse_time_us
 from schemas.topics import JOURNEYS, REJECTED, TOUCHPOINTS
+from services.metrics.domain.catalogue import KPI_BY_ID
 from services.metrics.main import MetricsRoom, build
+from services.metrics.pages import page
 from services.metrics.store.rebuilding import rebuild
 from services.shared.bus import Bus, Outgoing, TopicSpec
 from services.shared.bus.embedded import EmbeddedBus
@@ -427,6 +429,12 @@ def test_ready_lag_and_freshness_can_be_watched(room: Room) -> None:
     assert 'waypost_metrics_lag_records{partition="0"} 0.0' in text
     assert "waypost_metrics_records_total 4.0" in text
     assert "waypost_metrics_freshness_seconds_count" in text
+
+
+def test_the_page_of_a_kpi_is_served(room: Room) -> None:
+    answer = room.client.get("/v1/kpis/csat/page")
+    assert (answer.headers["content-type"], answer.text) == ("text/markdown; charset=utf-8", page(KPI_BY_ID["csat"]))
+    assert room.client.get("/v1/kpis/none/page").json()["code"] == "unknown_kpi"
 
 
 def test_the_catalogue_lists_what_can_be_asked(room: Room) -> None:

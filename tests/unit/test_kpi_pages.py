@@ -11,7 +11,9 @@ import pytest
 from schemas.times import parse_time_us
 from services.metrics.domain.catalogue import KPI_BY_ID, KPIS
 from services.metrics.domain.contact_formulas import price_of, priced
+from services.metrics.domain.kpis import Kpi
 from services.metrics.examples import AS_OF, FROM, TO, Story, by_kpi, stories
+from services.metrics.pages import pages
 from services.shared.db import Database, sqlite_url
 from tests.rooms import Rooms, accepted
 
@@ -34,8 +36,7 @@ def test_every_example_is_what_comes_out(rooms: Rooms, story: Story) -> None:
     rooms.take(accepted(story.touchpoints))
     for kpi_id, example in story.answers.items():
         kpi = priced(KPI_BY_ID[kpi_id], price_of(example.settings.get("WAYPOST_COST_PER_HANDLED_MINUTE", "")))
-        by = [name for name in example.query.get("by", "").split(",") if name]
-        rows = rooms.ask(kpi, FROM, TO, parse_time_us(AS_OF), by=by)
+        rows = rooms.ask(kpi, (FROM, TO), parse_time_us(AS_OF), query=example.query)
         told = [{name: row[name] for name in wanted} for row, wanted in zip(rows, example.rows, strict=True)]
         assert [_plain(row) for row in told] == [_plain(row) for row in example.rows], kpi_id
 
@@ -57,7 +58,7 @@ def test_no_kpi_has_two_examples() -> None:
 
 @pytest.mark.parametrize("kpi", KPIS, ids=lambda kpi: kpi.id)
 def test_every_kpi_says_what_it_is(kpi: Kpi) -> None:
-    assert kpi.source, "the standard or paper that it follows, or OWN of pages.py"
+    assert kpi.source, "the standard or paper that it follows, or OWN"
     assert kpi.definition.endswith(".")
     assert kpi.formula.text()
     assert kpi.grains[-1] == "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.metrics.domain.contact_formulas import Cost, Load
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Kpi, Per, Total
+from services.metrics.domain.kpis import OWN, Kpi, Per, Total
 from services.metrics.domain.order_kpis import ORDERS
 from services.metrics.domain.volume_kpis import PEOPLE
 
@@ -51,6 +51,7 @@ CONTACT_KPIS: tuple[Kpi, ...] = (
         Cost("handled_ms", "handled"),
         "Handled time of the cases opened in the period of which any is known, at the configured cost of a handled minute "
         "(WAYPOST_COST_PER_HANDLED_MINUTE; no value without it), per such case.",
+        source=OWN,
     ),
     Kpi(
         "complaints",
@@ -69,5 +70,6 @@ CONTACT_KPIS: tuple[Kpi, ...] = (
         Total("open"),
         "Cases opened in the period that are open as of now (not resolved since they were opened or reopened, and not closed), by the "
         "time since they were opened.",
+        source=OWN,
     ),
 )

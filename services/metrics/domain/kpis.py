@@ -22,6 +22,9 @@ KpiUnit = Literal["count", "percent", "points", "currency", "seconds", "ratio", 
 Measures = Mapping[str, int]
 """Sums of a cube's measures."""
 
+OWN = "Counted as the definition says; no standard fixes it."
+"""The source of a KPI that follows no standard or paper."""
+
 Side = Literal["numerator", "denominator", "open"]
 Terms = Mapping[str, int]
 """A whole number of an answer as a sum over measures: {measure: how often it counts}."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Answer, Formula, Kpi, KpiUnit, Measures, Share, Side, Terms, Total
+from services.metrics.domain.kpis import OWN, Answer, Formula, Kpi, KpiUnit, Measures, Share, Side, Terms, Total
 from services.metrics.domain.periods import Grain
 from services.metrics.domain.rollups import Counts
 from services.metrics.domain.windows import GRAINS
 
 _CUBES: dict[Grain, str] = {grain: f"loyalty.{grain}" for grain in GRAINS}
 _RETENTION_GRAINS: tuple[Grain, ...] = ("week", "month", "quarter", "year", "none")
+_LOYALTY = "Reichheld and Sasser: Zero Defections: Quality Comes to Services. Harvard Business Review, September 1990"
 _WINDOWS = (
     "Active is who ordered (or, with activity=touchpoint, did anything) in a window as long as the period: at its start in the window "
     "before it, at its end in the period itself."
@@ -38,11 +39,21 @@ class Lost:
         return "100 × (started − retained) / started" if self.in_percent else "started − retained"
 
 
-def _kpi(id: str, title: str, unit: KpiUnit, formula: Formula, definition: str, **fixed: str) -> Kpi:
+def _kpi(id: str, title: str, unit: KpiUnit, formula: Formula, definition: str, source: str = OWN, **fixed: str) -> Kpi:
     grains: tuple[Grain, ...] = ("day", *_RETENTION_GRAINS) if fixed else _RETENTION_GRAINS
     cubes = {grain: BY_NAME[name] for grain, name in _CUBES.items()}
     return Kpi(
-        id, title, unit, BY_NAME["loyalty.month"], formula, definition, grains=grains, cubes=cubes, ranged=True, fixed=fixed
+        id,
+        title,
+        unit,
+        BY_NAME["loyalty.month"],
+        formula,
+        definition,
+        source,
+        grains=grains,
+        cubes=cubes,
+        ranged=True,
+        fixed=fixed,
     )
 
 
@@ -77,6 +88,7 @@ LOYALTY_KPIS: tuple[Kpi, ...] = (
         "percent",
         Share("retained", "started", open="open"),
         f"Of the people active at the start of the period, those active at its end; open until it is over. {_WINDOWS}",
+        _LOYALTY,
     ),
     _kpi(
         "churn_rate",
@@ -84,6 +96,7 @@ LOYALTY_KPIS: tuple[Kpi, ...] = (
         "percent",
         Lost(in_percent=True),
         f"Of the people active at the start of the period, those not active at its end; open until it is over. {_WINDOWS}",
+        _LOYALTY,
     ),
     _kpi(
         "lapsed_people",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Average, Duration, Kpi, Share, Total
+from services.metrics.domain.kpis import OWN, Average, Duration, Kpi, Share, Total
 from services.metrics.domain.periods import Grain
 
 _HOURLY: tuple[Grain, ...] = ("hour", "day", "week", "month", "quarter", "year", "none")
 _COPC = "COPC Customer Experience Standard, Release 7.0 (metric definitions)"
+_EFFORT = "Dixon, Freeman and Toman: Stop Trying to Delight Your Customers. Harvard Business Review, July 2010"
 _ERLANG = "Gans, Koole and Mandelbaum: Telephone Call Centers. Manufacturing & Service Operations Management 5 (2003)"
 
 
@@ -32,6 +33,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["cases"],
         Total("opened"),
         "Service contacts whose first touchpoint lies in the period.",
+        source=OWN,
         grains=_HOURLY,
     ),
     Kpi(
@@ -50,6 +52,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["bot_response"],
         Duration("time_ms", "responded"),
         "From a case's first touchpoint to the first answer or message of a bot, dated at that response.",
+        source=OWN,
     ),
     Kpi(
         "speed_of_answer",
@@ -80,6 +83,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["queued_legs"],
         Share("abandoned", "over"),
         "Abandoned among queued legs that were answered, abandoned, or ended without either.",
+        source=_ERLANG,
     ),
     Kpi(
         "short_abandons",
@@ -88,6 +92,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["legs"],
         Share("short", "abandoned"),
         "Abandoned legs whose wait was under 5 seconds, among all that were abandoned.",
+        source=OWN,
     ),
     Kpi(
         "handling_time",
@@ -105,6 +110,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["first_resolution"],
         Duration("time_ms", "resolved"),
         "From a case's first touchpoint to its first resolution, dated there.",
+        source=OWN,
     ),
     Kpi(
         "resolution_time",
@@ -122,6 +128,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["outcomes"],
         Share("resolved", "opened"),
         "Cases opened in the period that are resolved (and not reopened) as of now.",
+        source=OWN,
     ),
     Kpi(
         "reopen_rate",
@@ -130,6 +137,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["lasting"],
         Share("reopened", "resolved"),
         "Cases that were reopened among those resolved at least once, dated at the first resolution.",
+        source=OWN,
     ),
     Kpi(
         "first_contact_resolution",
@@ -148,6 +156,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["outcomes"],
         Average("transfers", "opened"),
         "Transfers of the cases opened in the period, per case.",
+        source=_EFFORT,
     ),
     Kpi(
         "agents_per_case",
@@ -156,6 +165,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["outcomes"],
         Average("agents", "opened"),
         "Distinct agents named in the cases opened in the period, per case.",
+        source=OWN,
     ),
     Kpi(
         "repeated_information",
@@ -164,6 +174,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["outcomes"],
         Share("told_again", "opened"),
         "Cases opened in the period of which somebody gave the reason `repeated_information`.",
+        source=_EFFORT,
     ),
     Kpi(
         "repeat_contacts",
@@ -172,6 +183,7 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["repeats"],
         Share("repeated", "decided", open="open"),
         "Cases followed by another case of the same person within 7 days, dated at the opening; open until the 7 days have passed.",
+        source=_EFFORT,
     ),
     Kpi(
         "contact_reasons",
@@ -180,5 +192,6 @@ SERVICE_KPIS: tuple[Kpi, ...] = (
         BY_NAME["reasons"],
         Total("cases"),
         "Cases of which a reason was given, once for each reason, dated when it was first given.",
+        source="Price and Jaffe: The Best Service Is No Service. Jossey-Bass, 2008",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.metrics.domain.cubes import BY_NAME
 from services.metrics.domain.kpis import Kpi, MeanScore, NetScore, Share
 
+_CSAT = "ISO 10004:2018 Quality management — Customer satisfaction — Guidelines for monitoring and measuring"
 _CES = "Dixon, Freeman and Toman: Stop Trying to Delight Your Customers. Harvard Business Review, July 2010"
 
 SURVEY_KPIS: tuple[Kpi, ...] = (
@@ -16,6 +17,7 @@ SURVEY_KPIS: tuple[Kpi, ...] = (
         Share("satisfied", "answered"),
         "Satisfied among all answered satisfaction surveys. Satisfied is a score at least three quarters of the way up its scale: "
         "4 and 5 of 1 to 5.",
+        source=_CSAT,
     ),
     Kpi(
         "csat_mean",
@@ -24,6 +26,7 @@ SURVEY_KPIS: tuple[Kpi, ...] = (
         BY_NAME["csat_scores"],
         MeanScore("score", "squares", "answered"),
         "Mean score of answered satisfaction surveys, given for each scale; scales are never mixed.",
+        source=_CSAT,
         per=("scale",),
     ),
     Kpi(
@@ -63,5 +66,6 @@ SURVEY_KPIS: tuple[Kpi, ...] = (
         Share("answered", "sent"),
         "Surveys answered, as of now, among those that are known to have been sent in the period. One that is sent again before it is "
         "answered counts twice.",
+        source="AAPOR: Standard Definitions: Final Dispositions of Case Codes and Outcome Rates for Surveys",
     ),
 )

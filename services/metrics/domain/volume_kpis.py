@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Distinct, Kpi, Total
+from services.metrics.domain.kpis import OWN, Distinct, Kpi, Total
+
+_WEB = "Web Analytics Association: Web Analytics Definitions, 2008"
 
 PEOPLE = Kpi(
     "people",
@@ -13,6 +15,7 @@ PEOPLE = Kpi(
     Distinct(BY_NAME["people_since"]),
     "Distinct people with at least one customer touchpoint in the period. Periods do not add up: who is active in two "
     "months is one person of the year.",
+    source=_WEB,
 )
 
 VOLUME_KPIS: tuple[Kpi, ...] = (
@@ -24,6 +27,7 @@ VOLUME_KPIS: tuple[Kpi, ...] = (
         Total("touchpoints"),
         "Interactions of any kind, of customers, the business and systems, counted once each when they occurred. "
         "The stage is empty for those that belong to no journey and have none of their own.",
+        source=OWN,
         grains=("hour", "day", "week", "month", "quarter", "year", "none"),
     ),
     PEOPLE,
@@ -34,6 +38,7 @@ VOLUME_KPIS: tuple[Kpi, ...] = (
         BY_NAME["visits"],
         Total("visits"),
         "Runs of customer touchpoints on web, app or store without a gap of more than 30 minutes, dated at their start.",
+        source=_WEB,
     ),
     Kpi(
         "journeys",
@@ -42,5 +47,6 @@ VOLUME_KPIS: tuple[Kpi, ...] = (
         BY_NAME["journeys"],
         Total("journeys"),
         "Journeys whose first customer touchpoint lies in the period; entry stage loyalty if the person had ordered before.",
+        source=OWN,
     ),
 )
