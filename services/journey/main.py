@@ -25,6 +25,7 @@ from services.journey.monitoring import Monitoring
 from services.journey.rebuilding import Rebuilding
 from services.journey.relay import Relay
 from services.journey.restoring import Restored
+from services.journey.store import spread
 from services.journey.store.checking import Checking
 from services.journey.store.clocks import Clocks
 from services.journey.store.commanding import Carry, Commanding
@@ -85,10 +86,10 @@ def build(
     settings: Settings, database: Database, bus: Bus, registry: CollectorRegistry, clock: Clock = system_clock
 ) -> JourneyRoom:
     """The room on this database (its tables are made if they are missing) and this bus."""
-    settings = spread_over(settings, bus)
+    prepare(database)
+    settings = spread_over(settings, database, bus)
     rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
     monitoring, waiting, log = Monitoring(registry), Waiting(), Log("journey", clock, settings.log)
-    prepare(database)
     generation = Generation(database, made_by(settings))
     generation.adopt()
     consumer = consumer_of(settings, database, Around(bus, monitoring, waiting.notify, clock, log))
@@ -111,10 +112,11 @@ def build(
     return JourneyRoom(router, checks, consumer, relay, commands, sampling)
 
 
-def spread_over(settings: Settings, bus: Bus) -> Settings:
+def spread_over(settings: Settings, database: Database, bus: Bus) -> Settings:
     """The same for a bus whose topics are made already: months are spread over the partitions that there are, not over those wanted for
-    new topics. In others no relay would ever publish them. Where one topic was given more since, months stay where they are."""
-    return settings.model_copy(update={"partitions": min(bus.describe(name).partitions for name in (TOUCHPOINTS, JOURNEYS))})
+    new topics. In others no relay would ever publish them. Where topics were given more since, months stay where they are."""
+    there = min(bus.describe(name).partitions for name in (TOUCHPOINTS, JOURNEYS))
+    return settings.model_copy(update={"partitions": spread.adopted(database, there)})
 
 
 @dataclass(frozen=True)
@@ -179,13 +181,13 @@ def rebuild(
     `on_progress` is told (done, of how many, of what). Returns how many months are published again.
     """
 
-    settings = spread_over(settings, bus)
+    prepare(database)
+    settings = spread_over(settings, database, bus)
 
     def consumer_on(beside: Database) -> Consumer:
         around = Around(bus, Monitoring(CollectorRegistry()), lambda: None, clock, Log("journey", clock, settings.log))
         return consumer_of(settings, beside, around)
 
-    prepare(database)
     done, rebuilding = 0, Rebuilding(database, bus, consumer_on, made_by(settings), settings.partitions, clock)
     for doing, done, total in rebuilding.steps():
         on_progress(done, total, doing)

@@ -18,6 +18,7 @@ from schemas.calendar import day_number, month_of_day
 from schemas.facts import WATERMARK_KEY
 from schemas.topics import JOURNEYS
 from services.journey.relay import watermark
+from services.journey.store import spread
 from services.journey.store.departing import GoneMonth, GoneMonths
 from services.journey.store.destination import Destination
 from services.journey.store.people import People
@@ -64,19 +65,19 @@ def epoch_of(connection: sqlite3.Connection) -> int:
 
 def begin_epoch(database: Database, bus: Bus, on_progress: Callable[[int], None]) -> Restored:
     """Bring tables and topic together; no journey process may run. Doing it twice does no harm. Raises Unavailable."""
-    people = People(database, bus.describe(JOURNEYS).partitions)
     with database.transaction() as tx:
         if database.is_postgres:
             tx.exec_driver_sql("LOCK TABLE position IN EXCLUSIVE MODE")
+        partitions = spread.fitted(database, tx, bus.describe(JOURNEYS).partitions)
         highest, ahead = _compare(database, tx, bus, on_progress)
         (stored,) = database.execute(tx, "SELECT epoch FROM installation")[0]
         epoch = max(stored, highest >> EPOCH_BITS) + 1
         database.execute(tx, "UPDATE installation SET epoch = :epoch", {"epoch": epoch})
-        version = people.next_version(tx)
+        version = People(database, partitions).next_version(tx)
         known = [month for month in ahead if month.root is not None]
         unknown = [month for month in ahead if month.root is None]
         _publish_again(database, tx, known, version)
-        Destination(database, bus.describe(JOURNEYS).partitions).begin_again(tx)  # the topic may lack what the tables have
+        Destination(database, partitions).begin_again(tx)  # the topic may lack what the tables have
         GoneMonths(database).put(
             tx, [GoneMonth(month.partition, month.person_id, _number(month.month), version) for month in unknown]
         )

@@ -182,5 +182,7 @@ def test_partitions_added(on_kafka: Scene, kafka: Kafka, topic: str) -> None:
     for process in on_kafka.at.ingests:  # so that it knows the new partitions at once
         process.stop()
         process.start()
+    on_kafka.journey.stop()  # months stay in the partitions where they are
+    on_kafka.journey.start()
     on_kafka.account.send(60)
     on_kafka.account.settle()

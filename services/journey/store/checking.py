@@ -23,6 +23,7 @@ from services.journey.domain.fold import Fold, FoldRules
 from services.journey.domain.mentions import mentions_in
 from services.journey.domain.stages import INDEX
 from services.journey.domain.state import State, decode_state
+from services.journey.store import spread
 from services.journey.store.checking_erased import CheckingErased
 from services.journey.store.checking_rows import CheckingRows
 from services.journey.store.checking_topic import CheckingTopic
@@ -52,7 +53,8 @@ class Checking:
         self._db, self._tx, self._rules, self._derive = database, tx, rules, derive
         self._bot_touchpoints = settings.bot_touchpoints
         self._people, self._touchpoints = People(database, settings.partitions), Touchpoints(database)
-        self._limit, self._spread = settings.shared_handle_customers, settings.partitions
+        self._limit = settings.shared_handle_customers
+        self._spread = spread.remembered(database, tx) or settings.partitions
         self._hidden = Hidden(database)
         self._recount = Recount(database, tx, self._limit)
         self._reclock = Reclock(database, tx, derive)
@@ -80,14 +82,20 @@ class Checking:
             with self._result.reading("", "releases"):
                 for release in self._releases.differences(self._tx):
                     self._result.compare("", *release)
-            partitions = None if bus is None else min(self._spread, bus.describe(JOURNEYS).partitions)  # some may have been added
+            partitions = None if bus is None else self._partitions(bus)
             for _ in CheckingRows(self._db, self._tx, self._result, partitions, self._limit).steps():
                 yield self._result
             for _ in CheckingErased(self._db, self._tx, self._result, partitions).steps():
                 yield self._result
-            if bus is not None:
-                for _ in CheckingTopic(self._db, bus, self._result, self._spread).steps(self._tx):
+            if bus is not None and partitions is not None:
+                for _ in CheckingTopic(self._db, bus, self._result, partitions).steps(self._tx):
                     yield self._result
+
+    def _partitions(self, bus: Bus) -> int:
+        """How many partitions months are spread over; there may be more."""
+        there = bus.describe(JOURNEYS).partitions
+        self._result.compare("", "partitions that months are spread over", self._spread, min(self._spread, there))
+        return min(self._spread, there)
 
     def _all(self) -> Iterator[Person]:
         """Everybody, former people too."""

@@ -59,12 +59,10 @@ _watermark = msgspec.json.Decoder(Watermark).decode
 
 
 class CheckingTopic:
-    """One check. `spread`: how many partitions months are spread over, where the topic may have more."""
+    """One check. `partitions`: how many of them months are spread over; the topic may have more."""
 
-    def __init__(self, database: Database, bus: Bus, result: Checked, spread: int | None = None) -> None:
-        self._db, self._bus, self._result = database, bus, result
-        partitions = bus.describe(JOURNEYS).partitions
-        self._partitions = partitions if spread is None else min(spread, partitions)
+    def __init__(self, database: Database, bus: Bus, result: Checked, partitions: int) -> None:
+        self._db, self._bus, self._result, self._partitions = database, bus, result, partitions
 
     def steps(self, tx: Connection) -> Iterator[None]:
         """Everything, page by page; the tables as the caller's snapshot has them, as long as that is not in doubt."""

@@ -54,8 +54,14 @@ class Destination:
     def look(self, topic: TopicInfo, begin_offsets: Mapping[int, int], end_offsets: Mapping[int, int]) -> bool:
         """Compare the topic with what it was; if it has lost anything, list every month to be published again, and say so.
 
-        Raises Misplaced if it has lost its end: somebody has to find out what it still tells of people who are gone since.
+        Raises Misplaced if it has lost its end – somebody has to find out what it still tells of people who are gone since –, or has too few
+        partitions for months to be where they were.
         """
+        if topic.partitions < self._partitions:
+            raise Misplaced(
+                f"topic {JOURNEYS} has {topic.partitions} partitions, and months are spread over {self._partitions} "
+                f"(to go on, stop this process and run `{MEND}`)"
+            )
         begin, end = sum(begin_offsets.values()), sum(end_offsets.values())
         with self._db.snapshot() as tx:
             known = self._known(tx)

@@ -39,10 +39,12 @@ INSTALLATION = Table(
     Column("journeys_begin", BigInteger),
     Column("journeys_end", BigInteger),
     Column("made_by", _Text),
+    Column("spread", Integer),
 )
 """One row: the UUID namespace of person ids, and the last version given out (SQLite; PostgreSQL has the sequence `version_seq`); which
 topic `journeys` all months were published to, and the sum of its partitions' first offsets then (`store/destination.py`); the fingerprint
-of the settings by which everything was derived (`store/generation.py`; None: a version that did not say)."""
+of the settings by which everything was derived (`store/generation.py`; None: a version that did not say); over how many partitions months
+are spread (`store/spread.py`)."""
 
 IDENTITY = Table(
     "identity",
