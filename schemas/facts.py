@@ -151,7 +151,7 @@ class Ended(_Fact, tag="ended", kw_only=True, frozen=True):
 
 
 class Visit(_Fact, tag="visit", kw_only=True, frozen=True):
-    """Customer touchpoints on one of the channels web, app and store with no gap over 30 minutes."""
+    """Customer touchpoints on one of the channels web, app and store with no gap over 30 minutes. `article_us`: the first help article."""
 
     at_us: int
     ended_us: int
@@ -162,6 +162,7 @@ class Visit(_Fact, tag="visit", kw_only=True, frozen=True):
     marketing_channel: str | None = None
     campaign: str | None = None
     first_id: str
+    article_us: int | None = None
 
     @property
     def key(self) -> str:
@@ -342,7 +343,67 @@ class SurveyFact(_Fact, tag="survey", kw_only=True, frozen=True):
         return f"survey/{self.action}/{self.survey_id}/{self.first_id}"
 
 
-Fact = Day | Step | Touched | Transition | Ended | Visit | OrderFact | PathFact | CaseFact | SurveyFact
+class _Sequel(_Fact, kw_only=True, frozen=True):
+    """Something after which it matters whether something else follows: `followed_us` is when that first did, within the time it has.
+
+    `stage` is the furthest stage then. `ref` is the touchpoint that brought it, as SOURCE/ID.
+    """
+
+    at_us: int
+    stage: Stage
+    channel: str
+    source: str
+    ref: str
+    followed_us: int | None = None
+
+
+class Helped(_Sequel, tag="helped", kw_only=True, frozen=True):
+    """The first help article of a visit; followed by a case of the person within a day."""
+
+    article_id: str
+
+    @property
+    def key(self) -> str:
+        return f"helped/{self.at_us}/{self.ref}"
+
+
+class Bad(_Sequel, tag="bad", kw_only=True, frozen=True):
+    """A bad experience of a contact, or a survey; followed within 90 days by compensation, a satisfied answer or an order."""
+
+    experience: Literal["unsatisfied", "complaint", "reopened", "waited"]
+    topic: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"bad/{self.experience}/{self.at_us}/{self.ref}"
+
+
+class Slow(_Sequel, tag="slow", kw_only=True, frozen=True):
+    """A case's first answer over 5 minutes after it opened, in a journey before purchase; followed by the customer within 7 days."""
+
+    topic: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"slow/{self.at_us}/{self.ref}"
+
+
+class Reached(_Sequel, tag="reached", kw_only=True, frozen=True):
+    """The first time that the business reached out to a person by `outreach_id` – or, for a `control`, would have. Followed within
+    7 days by a case that the customer opened; `before_us` is the newest such case of the 7 days before."""
+
+    outreach_id: str
+    control: bool = False
+    reason: str | None = None
+    before_us: int | None = None
+
+    @property
+    def key(self) -> str:
+        return f"reached/{self.outreach_id}"
+
+
+Sequel = Helped | Bad | Slow | Reached
+Fact = Sequel | Day | Step | Touched | Transition | Ended | Visit | OrderFact | PathFact | CaseFact | SurveyFact
 
 
 class PersonMonth(Struct, omit_defaults=True, kw_only=True, frozen=True):

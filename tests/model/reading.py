@@ -62,6 +62,10 @@ def read(body: bytes) -> Touchpoint:
         "stage": given.get("stage"),
         "order": {"action": "placed"} | order if order else None,
         "case": case,
+        "survey": survey,
+        "article": given.get("article"),
+        "outreach": given.get("outreach"),
+        "channel": given.get("channel"),
         "placed_order": order is not None and order.get("action", "placed") == "placed" and "stage" not in given,
     }
 

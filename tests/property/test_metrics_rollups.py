@@ -18,19 +18,24 @@ from hypothesis import strategies as st
 from schemas.calendar import Calendar, day_number
 from schemas.facts import (
     Amount,
+    Bad,
     CaseFact,
     Cohort,
     Day,
     Ended,
     Fact,
+    Helped,
     Item,
     Leg,
     OrderFact,
     PathFact,
     PersonMonth,
     Place,
+    Reached,
     Reason,
     Refund,
+    Sequel,
+    Slow,
     Step,
     SurveyFact,
     Touch,
@@ -241,8 +246,31 @@ def cases(draw: st.DrawFn) -> CaseFact:
     )
 
 
+@st.composite
+def sequels(draw: st.DrawFn) -> Sequel:
+    at_us = draw(instants)
+    given: dict[str, Any] = {
+        "at_us": at_us,
+        "stage": draw(stages),
+        "channel": draw(channels),
+        "source": draw(sources),
+        "ref": "r",
+    }
+    given["followed_us"] = draw(st.none() | st.just(at_us + HOUR_US))
+    match draw(st.integers(0, 3)):
+        case 0:
+            return Helped(article_id="a", **given)
+        case 1:
+            return Bad(experience=draw(st.sampled_from(["complaint", "waited"])), topic=draw(some_name), **given)
+        case 2:
+            return Slow(topic=draw(some_name), **given)
+    before_us = draw(st.none() | st.just(at_us - HOUR_US))
+    return Reached(outreach_id=draw(st.sampled_from("uv")), control=draw(st.booleans()), before_us=before_us, **given)
+
+
 facts = st.one_of(
     days(),
+    sequels(),
     steps,
     orders(),
     paths(),

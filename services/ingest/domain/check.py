@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from schemas.identity import NAMESPACE, RESERVED
 from schemas.normal import stands_for_nobody
+from schemas.scales import USUAL
 from schemas.times import check_time
 from schemas.touchpoint import Decimal, Order, Referral, Review, Survey, Touchpoint
 from services.shared.errors import Rejected
 
 MAX_AMOUNT = 1_000_000_000
-SCALES = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7)}
-"""The usual scale of each kind of survey, where the sender gives none."""
 
 
 def check(touchpoint: Touchpoint) -> None:
@@ -54,7 +53,7 @@ def _check_order(order: Order) -> None:
 def _check_survey(survey: Survey) -> None:
     if survey.case_id is not None:
         _check_known(survey.case_id, "/survey/case_id")
-    usual = SCALES.get(survey.kind, (None, None))
+    usual = USUAL.get(survey.kind, (None, None))
     low = survey.scale_min if survey.scale_min is not None else usual[0]
     high = survey.scale_max if survey.scale_max is not None else usual[1]
     if low is not None and high is not None and low >= high:

@@ -13,11 +13,28 @@ from uuid import UUID, uuid5
 from msgspec.structs import replace
 
 from schemas.calendar import Calendar, day_text, month_of_day
-from schemas.facts import CaseFact, Cohort, Day, Ended, Fact, Item, OrderFact, SurveyFact, Touch, Transition, Unit, Visit, Working
+from schemas.facts import (
+    Bad,
+    CaseFact,
+    Cohort,
+    Day,
+    Ended,
+    Fact,
+    Item,
+    OrderFact,
+    Sequel,
+    SurveyFact,
+    Touch,
+    Transition,
+    Unit,
+    Visit,
+    Working,
+)
 from schemas.times import DAY_US, MINUTE_US
 from schemas.touchpoint import STAGES, Campaign, Page, Stage
-from services.journey.domain import cases, orders, places, surveys
+from services.journey.domain import cases, orders, places, sequels, surveys
 from services.journey.domain.derive import Derived
+from services.journey.domain.sequels import Event
 from services.journey.domain.stages import INDEX, Progress, started, touch
 from services.journey.domain.state import State, Waiting, encode_state
 from services.journey.domain.touches import path_of
@@ -51,6 +68,8 @@ class Fold:
         self.month = month
         self._stated_day: Day | None = None
         self._elsewhere: set[str] = set()
+        self._events: set[Event] = set()
+        self._begun: list[Sequel] = []
         self._person_id, self._rules = person_id, rules
         self._ended_month = rules.calendar.month_of(state.last_us) if state.journey is not None else None
         if reopened:
@@ -71,6 +90,7 @@ class Fold:
         self._count_in_person(touchpoint, own_stage)
         self._note(touchpoint, own_stage, stage, is_open)
         self._about(touchpoint, self._reached(stage))
+        self._settle(touchpoint.time_us)
 
     def meet(self, touchpoint: Derived, amends: Collection[str]) -> bool:
         """Somebody else's next touchpoint on an order or case that the person has touchpoints about; whether it counts here.
@@ -89,7 +109,8 @@ class Fold:
         if order is not None:
             self._put_order(orders.amended(order, touchpoint), touchpoint.time_us)
         if case is not None:
-            self._put_case(case_key, cases.continued(case, touchpoint, own=False))
+            self._put_case(case_key, cases.continued(case, touchpoint, own=False), touchpoint)
+        self._settle(touchpoint.time_us)
         return True
 
     def finish(self) -> None:
@@ -109,6 +130,7 @@ class Fold:
             self.finish()
             self._start_journey(touchpoint, marketing_channel)
         state.last_us = at_us
+        self._events.add("spoke")
         if state.person is None:
             self._start_person(touchpoint, marketing_channel)
         assert state.day is not None
@@ -325,6 +347,33 @@ class Fold:
             if case is None and touchpoint.survey.case_id is not None:
                 case = self.state.cases.get(f"case/{touchpoint.system}/{touchpoint.survey.case_id}")
             self._survey(surveys.survey_fact(touchpoint, case.stage if case else stage, case.topic if case else None))
+        if touchpoint.article is not None and touchpoint.actor == "customer" and touchpoint.channel in VISIT_CHANNELS:
+            self._article(touchpoint, touchpoint.article.article_id)
+        if touchpoint.outreach is not None and touchpoint.actor != "customer":
+            self._outreach(touchpoint, touchpoint.outreach.outreach_id, stage)
+
+    def _article(self, touchpoint: Derived, article_id: str) -> None:
+        """The first help article of the visit."""
+        visit = self.state.visits[touchpoint.channel]
+        if visit.article_us is None:
+            visit = self.state.visits[touchpoint.channel] = replace(visit, article_us=touchpoint.time_us)
+            self._put(visit)
+            self._begun.append(sequels.of_article(touchpoint, article_id, visit))
+
+    def _outreach(self, touchpoint: Derived, outreach_id: str, stage: Stage) -> None:
+        """The first time that this outreach reaches the person."""
+        if outreach_id not in self.state.outreaches:
+            self.state.outreaches.append(outreach_id)
+            self._begun.append(sequels.of_outreach(touchpoint, stage, self.state.cases.values()))
+
+    def _settle(self, at_us: int) -> None:
+        """What waited for what this touchpoint brought has its answer; what it begins waits for later ones."""
+        if self._begun or self.state.sequels:
+            waiting, followed = sequels.happened(self.state.sequels, self._events, at_us)
+            self.state.sequels = waiting | {begun.key: begun for begun in self._begun}
+            for sequel in (*followed, *self._begun):
+                self._put(sequel)
+        self._events, self._begun = set(), []
 
     def _survey(self, survey: SurveyFact) -> None:
         """A survey that is sent waits for its answer; the first one is its."""
@@ -334,6 +383,11 @@ class Fold:
         elif (sent := sendings.pop(survey.survey_id, None)) is not None:
             self._put(replace(sent, answered_us=survey.at_us))
         self._put(survey)
+        said = sequels.of_survey(survey)
+        if isinstance(said, Bad):
+            self._begun.append(said)
+        elif said is not None:
+            self._events.add(said)
 
     def _order(self, touchpoint: Derived) -> None:
         state, key = self.state, order_key_of(touchpoint)
@@ -352,6 +406,7 @@ class Fold:
         for ended in state.trail.ended_path(order.at_us):
             self._put(ended)
         state.trail = state.trail.ordered()
+        self._events.add("ordered")
         self._put_order(replace(order, path=path, first_touch=first_touch), touchpoint.time_us)
 
     def _case(self, touchpoint: Derived, stage: Stage) -> CaseFact | None:
@@ -359,12 +414,12 @@ class Fold:
         if key not in state.cases and key in self._elsewhere:
             state.cases[key] = None
         if key not in state.cases:
-            self._put_case(key, cases.opened(touchpoint, stage))
+            self._put_case(key, cases.opened(touchpoint, stage), touchpoint)
         elif (known := state.cases[key]) is not None:
-            self._put_case(key, cases.continued(known, touchpoint, own=True))
+            self._put_case(key, cases.continued(known, touchpoint, own=True), touchpoint)
         return state.cases[key]
 
-    def _put_case(self, key: str, case: CaseFact) -> None:
+    def _put_case(self, key: str, case: CaseFact, touchpoint: Derived) -> None:
         """Keep and state a case; if it is new, or its topic is, the person's others may be followed by it now, or it by them."""
         held = self.state.cases
         known = held.get(key)
@@ -378,6 +433,12 @@ class Fold:
                     self._put(followed)
         held[key] = case
         self._put(case)
+        self._events.update(sequels.events_of_case(known, case))
+        journey, is_before = self.state.journey, False
+        if journey is not None and touchpoint.time_us <= self.state.last_us + self._rules.timeout_us:
+            is_before = journey.furthest < INDEX["purchase"]
+        stage = STAGES[journey.furthest] if journey is not None else case.stage
+        self._begun += sequels.of_case(known, case, touchpoint, stage, is_before)
 
     def _put_order(self, order: OrderFact, now_us: int) -> None:
         """Keep and state an order, and the person's others whose place it changes."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct, field
 
-from schemas.facts import CaseFact, Day, Fact, OrderFact, SurveyFact, Visit
+from schemas.facts import CaseFact, Day, Fact, OrderFact, Sequel, SurveyFact, Visit
 from services.journey.domain.places import Standing
 from services.journey.domain.stages import Progress
 from services.journey.domain.touches import Trail
@@ -37,7 +37,8 @@ class State(Struct, array_like=True):
     `current` the own stage of its newest touchpoint that has one. `waiting` are touchpoints of others that no journey has taken yet.
     `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and `campaign` are those
     of the newest visit. `sendings` are the surveys that were sent and not answered yet. `trail` is what brought the person lately.
-    `standing` is what the next order's place depends on. `day` is the day that is not over yet, `transitions` counts those of this month.
+    `standing` is what the next order's place depends on, `sequels` wait for what follows, `outreaches` are the ids of those that reached
+    the person. `day` is the day that is not over yet, `transitions` counts those of this month.
     """
 
     person: Progress | None = None
@@ -58,11 +59,13 @@ class State(Struct, array_like=True):
     sendings: dict[str, SurveyFact] = {}
     trail: Trail = field(default_factory=Trail)
     standing: Standing = field(default_factory=Standing)
+    sequels: dict[str, Sequel] = {}
+    outreaches: list[str] = []
 
     def carried(self) -> list[Fact]:
         """The facts that later touchpoints may change."""
         kept = (*self.orders.values(), *self.cases.values(), *self.visits.values(), *self.sendings.values(), self.trail.path)
-        return [fact for fact in kept if fact is not None]
+        return [fact for fact in (*kept, *self.sequels.values()) if fact is not None]
 
 
 _encoder = msgspec.msgpack.Encoder()

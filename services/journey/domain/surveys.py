@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from schemas.facts import SurveyFact
+from schemas.scales import USUAL
 from schemas.touchpoint import Stage
 from services.journey.domain.derive import Derived
-
-SCALES: dict[str, tuple[float, float]] = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7)}
-"""The usual scale of a kind, for senders that give none."""
 
 
 def survey_fact(touchpoint: Derived, stage: Stage, topic: str | None) -> SurveyFact:
     """What a survey touchpoint states; without an action it was answered if it has a score."""
     survey = touchpoint.survey
     assert survey is not None
-    low, high = SCALES.get(survey.kind, (None, None))
+    low, high = USUAL.get(survey.kind, (None, None))
     return SurveyFact(
         survey_id=survey.survey_id,
         survey_kind=survey.kind,

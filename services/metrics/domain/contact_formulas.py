@@ -9,6 +9,7 @@ from typing import NamedTuple
 from services.metrics.domain.kpis import Answer, Kpi, Measures, Side, Terms, mean_of
 from services.metrics.domain.periods import Grain
 from services.metrics.domain.rollups import Counts
+from services.metrics.domain.statistics import difference, net_score
 
 _MS_PER_MINUTE = 60_000
 _MICROS = 1_000_000
@@ -70,3 +71,30 @@ class Load:
 
     def text(self) -> str:
         return f"{self.total}; beside it agent_hours and {self.total} / agent_hours"
+
+
+@dataclass(frozen=True)
+class OutreachEffect:
+    """By how many points the share of people who ask changes: against the controls, else against the same people before."""
+
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
+        asked, reached, control = measures["asked"], measures["reached"], measures["control"]
+        gained, lost = measures["only_after"], measures["only_before"]
+        against = measures["control_asked"] if control else asked - gained + lost
+        whole = control or reached
+        interval = difference(asked, reached, against, control) if control else net_score(gained, lost, reached)
+        low, high = (100 * interval[0], 100 * interval[1]) if interval else (None, None)
+        rate, other = _percent(asked, reached), _percent(against, whole)
+        value = None if rate is None or other is None else rate - other
+        also = {"rate": rate, "against": "control" if control else "before", "rate_against": other}
+        return Answer(value, asked, reached, reached + control, low, high, measures["open"], also=also)
+
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return {"numerator": {"asked": 1}, "denominator": {"reached": 1}, "open": {"open": 1}}[side]
+
+    def text(self) -> str:
+        return "100 × (asked / reached − control_asked / control); without controls 100 × (only_after − only_before) / reached"
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None

@@ -12,13 +12,18 @@ from typing import Any
 
 from schemas.calendar import NEVER, Calendar, date_of, day_number
 from schemas.facts import (
+    Bad,
     CaseFact,
     Cohort,
     Day,
     Ended,
     Fact,
+    Helped,
     OrderFact,
     PathFact,
+    Reached,
+    Sequel,
+    Slow,
     Step,
     SurveyFact,
     Touched,
@@ -26,13 +31,14 @@ from schemas.facts import (
     Unit,
     Visit,
 )
+from schemas.horizons import decided_us
 from schemas.touchpoint import STAGES
-from services.metrics.domain import attribution, contacts, loyalty, orders, service
+from services.metrics.domain import attribution, contacts, loyalty, orders, sequels, service
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import ces_answer, csat_answer, nps_answer, scored
 
-VERSION = 5
+VERSION = 6
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
 
 
@@ -57,6 +63,8 @@ def effect_times(fact: Fact) -> list[int]:
         times = attribution.effect_times(fact)
     elif isinstance(fact, CaseFact):
         times = service.effect_times(fact)
+    elif isinstance(fact, Helped | Bad | Slow | Reached):
+        times.add(decided_us(fact))
     elif isinstance(fact, SurveyFact) and fact.answered_us is not None:
         times.add(fact.answered_us)
     return sorted(times)
@@ -160,6 +168,10 @@ def _case(fact: CaseFact, identified: bool, calendar: Calendar) -> Iterator[Cont
     return service.contributions(fact, calendar)
 
 
+def _sequel(fact: Sequel, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    return sequels.contributions(fact, calendar)
+
+
 def _survey(fact: SurveyFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
     dims = (fact.stage, fact.channel, fact.topic, fact.source)
     for cube, measures in (("csat", csat_answer(fact)), ("nps", nps_answer(fact)), ("ces", ces_answer(fact))):
@@ -205,6 +217,10 @@ _OF_KIND: dict[type[Any], Callable[[Any, bool, Calendar], Iterator[Contribution]
     PathFact: _path,
     CaseFact: _case,
     SurveyFact: _survey,
+    Helped: _sequel,
+    Bad: _sequel,
+    Slow: _sequel,
+    Reached: _sequel,
 }
 
 __all__ = ["VERSION", "Contribution", "contributions", "effect_times"]

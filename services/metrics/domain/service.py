@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from schemas.calendar import Calendar
 from schemas.facts import CaseFact, Leg
 from schemas.times import DAY_US
-from services.metrics.domain import contacts
+from services.metrics.domain import contacts, sequels
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 
@@ -46,6 +46,7 @@ def contributions(fact: CaseFact, calendar: Calendar) -> Iterator[Contribution]:
     for leg in fact.legs:
         yield from _leg(leg, (leg.channel, fact.topic, leg.queue, leg.team, leg.agent_id))
     yield from contacts.contributions(fact, calendar, dims)
+    yield from sequels.mix(fact)
 
 
 def _outcome(fact: CaseFact, dims: Dims, opened: int) -> Iterator[Contribution]:

@@ -20,6 +20,18 @@ def wilson(hits: int, n: int) -> tuple[float, float] | None:
     return (0.0 if hits == 0 else max(0.0, centre - half), 1.0 if hits == n else min(1.0, centre + half))
 
 
+def difference(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, float] | None:
+    """The interval of hits / n − other_hits / other_n by the hybrid of two score intervals (Newcombe, Statistics in Medicine 17, 1998,
+    method 10). None without samples on either side."""
+    one, other = wilson(hits, n), wilson(other_hits, other_n)
+    if one is None or other is None:
+        return None
+    p, q = hits / n, other_hits / other_n
+    low = p - q - sqrt((p - one[0]) ** 2 + (other[1] - q) ** 2)
+    high = p - q + sqrt((one[1] - p) ** 2 + (q - other[0]) ** 2)
+    return max(-1.0, low), min(1.0, high)
+
+
 def net_score(plus: int, minus: int, n: int) -> tuple[float, float] | None:
     """The interval of (plus − minus) / n, from the variance p₊ + p₋ − (p₊ − p₋)²; between −1 and 1. None without samples."""
     if n <= 0 or plus < 0 or minus < 0 or plus + minus > n:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from schemas.facts import SurveyFact
-
-_USUAL_SCALES: dict[str, tuple[float, float]] = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7)}
+from schemas.scales import is_satisfied, on_scale
 
 
 def csat_answer(fact: SurveyFact) -> tuple[str, ...]:
@@ -19,7 +18,7 @@ def csat_answer(fact: SurveyFact) -> tuple[str, ...]:
     if answer is None:
         return ()
     score, low, high = answer
-    return ("answered", "satisfied") if 4 * (score - low) >= 3 * (high - low) else ("answered",)
+    return ("answered", "satisfied") if is_satisfied(score, low, high) else ("answered",)
 
 
 def nps_answer(fact: SurveyFact) -> tuple[str, ...]:
@@ -56,10 +55,6 @@ def _number(value: Fraction) -> str:
 
 
 def _score(fact: SurveyFact, kind: str) -> tuple[Fraction, Fraction, Fraction] | None:
-    if fact.survey_kind != kind or fact.action != "answered" or fact.score is None:
+    if fact.survey_kind != kind or fact.action != "answered":
         return None
-    usual_low, usual_high = _USUAL_SCALES[kind]
-    low = Fraction(usual_low if fact.scale_min is None else fact.scale_min)
-    high = Fraction(usual_high if fact.scale_max is None else fact.scale_max)
-    score = Fraction(fact.score)
-    return (score, low, high) if low <= score <= high and low < high else None
+    return on_scale(kind, fact.score, fact.scale_min, fact.scale_max)

@@ -7,7 +7,7 @@ import msgspec
 from schemas.facts import Fact
 from services.shared.errors import Rejected
 
-SEVERAL_DAYS = ("order", "case", "survey")
+SEVERAL_DAYS = ("order", "case", "survey", "path", "helped", "bad", "slow", "reached")
 """Kinds whose effects may lie on several days; all others take effect within one day."""
 _FACT: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 
