@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.metrics.domain.contact_formulas import OutreachEffect
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Kpi, Share
+from services.metrics.domain.kpis import OWN, Kpi, Share
 
 SEQUEL_KPIS: tuple[Kpi, ...] = (
     Kpi(
@@ -15,6 +15,7 @@ SEQUEL_KPIS: tuple[Kpi, ...] = (
         Share("deflected", "decided", open="open"),
         "Visits with a help article after the first of which the person opened no case within 24 hours, among all visits with a help "
         "article, dated at that article; open until the 24 hours have passed.",
+        source=OWN,
     ),
     Kpi(
         "recovery_rate",
@@ -34,6 +35,7 @@ SEQUEL_KPIS: tuple[Kpi, ...] = (
         Share("abandoned", "decided", open="open"),
         "First answers to cases more than 5 minutes after they opened, in journeys that had not reached purchase, after which the "
         "customer did nothing for 7 days; dated at the answer, open until the 7 days have passed.",
+        source=OWN,
     ),
     Kpi(
         "proactive_share",
@@ -43,6 +45,7 @@ SEQUEL_KPIS: tuple[Kpi, ...] = (
         Share("proactive", ("proactive", "reactive")),
         "Outreaches of the business (the first to each person by its id, controls left out) among these and the cases that customers "
         "opened.",
+        source=OWN,
     ),
     Kpi(
         "outreach_effect",
