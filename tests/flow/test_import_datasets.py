@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +15,10 @@ import pytest
 
 from services.cli.client import Service
 from services.cli.demo.child import serving
-from services.cli.importing import maps
+from services.cli.importing import lines, maps
 from services.cli.importing.command import Imported, import_file
 from services.cli.importing.maps import Meaning
+from services.cli.importing.reading import Ready, touchpoints
 from tests.model import datasets
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -36,6 +39,20 @@ class Place(NamedTuple):
         query = {"from": "1997-01-01", "to": "2025-01-01", **({"by": by} if by else {})}
         rows: list[dict[str, Any]] = self.service.get(f"/v1/kpis/{name}", query, token)["rows"]
         return rows
+
+    def over(self, days: tuple[str, str], name: str, token: str = "") -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.service.get(f"/v1/kpis/{name}", {"from": days[0], "to": days[1]}, token)["rows"]
+        return rows
+
+    def evidence(self, days: tuple[str, str], name: str) -> Iterator[dict[str, Any]]:
+        """All pages of what a KPI's number is made of."""
+        query = {"from": days[0], "to": days[1], "limit": "1000"}
+        while True:
+            page = self.service.get(f"/v1/kpis/{name}/evidence", query)
+            yield from page["evidence"]
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
 
     def stages(self, journeys: str) -> dict[str, Any]:
         query = {"from": "1997-01-01", "to": "2025-01-01", "journeys": journeys}
@@ -94,6 +111,45 @@ def test_a_purchase_history_becomes_first_purchases_loyalty_and_revenue_to_the_c
     assert Decimal(revenue["numerator"]) / 1_000_000 == expected.revenue
     assert (place.stages("all")["journeys"], place.stages("new")["journeys"]) == (expected.journeys, expected.new_journeys)
     assert place.mismatches() == [0, 0]
+
+
+@needs(datasets.CDNOW)
+def test_customers_who_came_back_are_those_published(place: Place) -> None:
+    """Purchases up to September 1997 are the published calibration; the nine months after it are as long as those before."""
+    path, expected = datasets.CDNOW.with_name("CDNOW_sample.txt"), datasets.cdnow_published()
+    imported = place.bring(path, "cdnow_sample.toml")
+    assert (imported.accepted, imported.refused) == (expected["sample_transactions"], 0)
+    calibration, holdout = ("1997-01-01", "1997-10-01"), ("1997-10-01", "1998-07-01")
+
+    (repeat,) = place.over(calibration, "repeat_rate", imported.token)
+    assert (repeat["numerator"], repeat["denominator"]) == (
+        expected["repeat_customers_in_calibration"],
+        expected["sample_customers"],
+    )
+    assert repeat["value"] / 100 == pytest.approx(float(expected["repeat_rate"]))
+    (retained,) = place.over(holdout, "retention_rate")
+    assert (retained["numerator"], retained["denominator"]) == (expected["active_in_holdout"], expected["sample_customers"])
+    assert retained["value"] / 100 == pytest.approx(float(expected["holdout_active_rate"]))
+    (revenue,) = place.kpi("gross_revenue")
+    assert Decimal(revenue["numerator"]) / 1_000_000 == datasets.cdnow_sample_revenue()
+
+    bought = defaultdict[str, set[date]](set)
+    of_order = customers_of(path, "cdnow_sample.toml")
+    for order in place.evidence(calibration, "orders"):
+        bought[of_order[order["order_id"]]].add(date.fromisoformat(order["at"][:10]))
+    end = date.fromisoformat(expected["calibration_end"])
+    frequency_and_recency = {
+        int(customer): (len(days) - 1, round((max(days) - min(days)).days / 7, 2), round((end - min(days)).days / 7, 2))
+        for customer, days in bought.items()
+    }
+    assert frequency_and_recency == datasets.cdnow_summary()
+
+
+def customers_of(path: Path, map_name: str) -> dict[str, str]:
+    """{number of an order: its customer}, as the file is imported."""
+    with lines.opened(path) as source:
+        sent = [json.loads(one.body) for one in touchpoints(source, maps.load(EXAMPLES / map_name)) if isinstance(one, Ready)]
+    return {one["order"]["order_id"]: one["identities"]["customer_id"] for one in sent}
 
 
 def types_of(events: dict[str, int]) -> Counter[str]:

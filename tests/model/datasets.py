@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CDNOW = DATA / "cdnow" / "CDNOW_master.txt"
@@ -159,6 +161,24 @@ def cdnow_sample(end: date, path: Path = CDNOW.with_name("CDNOW_sample.txt")) ->
             _, customer, day, _, _ = line.split()
             days[int(customer)].add(datetime.strptime(day, "%Y%m%d").date())
     return {customer: buyer(sorted(theirs), end) for customer, theirs in days.items()}
+
+
+def cdnow_sample_revenue(path: Path = CDNOW.with_name("CDNOW_sample.txt")) -> Decimal:
+    """Dollars of all purchases of the sample."""
+    with path.open(encoding="ascii") as lines:
+        return sum((Decimal(line.split()[4]) for line in lines), Decimal(0))
+
+
+def cdnow_summary(path: Path = CDNOW.with_name("cdnow_customers_summary.csv")) -> dict[int, tuple[int, float, float]]:
+    """The published table: repeat purchase days, weeks to the last of them, and weeks to the calibration's end, by customer."""
+    with path.open(encoding="utf-8") as table:
+        return {int(row["ID"]): (int(row["frequency"]), float(row["recency"]), float(row["T"])) for row in csv.DictReader(table)}
+
+
+def cdnow_published() -> dict[str, Any]:
+    """The figures published beside the data, and those that follow from it."""
+    table: dict[str, Any] = json.loads(CDNOW.with_name("EXPECTED.json").read_text("utf-8"), parse_float=Decimal)
+    return {**table["published"], **table["computed_from_the_data"]}
 
 
 def buyer(days: list[date], end: date) -> Buyer:
