@@ -13,6 +13,7 @@ from schemas.calendar import day_text
 from schemas.times import format_time
 from services.metrics import asked
 from services.metrics.answers import CohortQuestion
+from services.metrics.comparing import compared
 from services.metrics.desk import Basis, Desk
 from services.metrics.docs import CatalogueAnswer, CheckAnswer, KpiAnswer, StagesAnswer, TransitionsAnswer
 from services.metrics.domain.catalogue import KPIS
@@ -44,15 +45,17 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
         grain: Annotated[str | None, Query(description="hour, day, week, month, quarter, year or none (the default)")] = None,
         by: Annotated[str | None, Query(description="dimensions, joined by commas; a dimension as a parameter filters")] = None,
         as_of: AsOf = None,
+        compare: Annotated[str | None, Query(description="previous: with the period before, in three more fields")] = None,
         format: Format = None,
         after: After = None,
         timeout: Timeout = None,
     ) -> Response:
         declared = priced(asked.kpi_of(id), desk.price)
         question = asked.kpi_question(declared, request, desk.clock(), retention)
+        is_compared = asked.is_compared(request)
         _wait(desk, after, timeout)
         with desk.question("kpi") as (answers, basis):
-            rows = answers.kpi(question)
+            rows = compared(answers, question) if is_compared else answers.kpi(question)
         span = question.span
         body = {
             "kpi": declared.id,

@@ -42,8 +42,13 @@ class Retention(NamedTuple):
 
 
 def kpi_question(kpi: Kpi, request: Request, now_us: int, retention: Retention) -> KpiQuestion:
-    """`from`, `to`, `grain`, `by`, `as_of`, and dimensions as filters. Raises Rejected."""
-    return _kpi_question(kpi, params(request, (*_COMMON, "grain", *kpi.dimensions)), now_us, retention)
+    """`from`, `to`, `grain`, `by`, `as_of`, and dimensions as filters; `compare` is `is_compared`'s. Raises Rejected."""
+    return _kpi_question(kpi, params(request, (*_COMMON, "grain", "compare", *kpi.dimensions)), now_us, retention)
+
+
+def is_compared(request: Request) -> bool:
+    """Whether each period is to be compared with the one before it. Raises Rejected for any other comparison."""
+    return _one_of(request.query_params, "compare", ("nothing", "previous")) == "previous"
 
 
 def evidence_question(kpi: Kpi, request: Request, now_us: int, retention: Retention) -> tuple[EvidenceQuestion, int, From | None]:

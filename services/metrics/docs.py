@@ -33,7 +33,7 @@ class CatalogueAnswer(BaseModel):
 
 
 class KpiRow(BaseModel):
-    """The dimensions of `by` are further fields."""
+    """The dimensions of `by` are further fields; with compare=previous also `previous`, `previous_n` and `change`."""
 
     model_config = ConfigDict(extra="allow")
 
