@@ -14,7 +14,8 @@ _ALIASES = UUID("0b7b1c4e-5c0c-5d0e-8d66-3e0a4bb1f0a7")
 
 
 class Command(Struct, omit_defaults=True, kw_only=True, frozen=True):
-    """`identities` are two for link and unlink, one for erase and release. `by` is who decided, `at` when (RFC 3339, UTC)."""
+    """`identities` are two for link and unlink, one for release; for erase one of the person's, then any others that were known of them,
+    for rooms that don't know who goes by which. `by` is who decided, `at` when (RFC 3339, UTC)."""
 
     id: str
     action: Action

@@ -41,7 +41,8 @@ def read_decision(body: bytes) -> Decision:
         raise Rejected("invalid_command", "a command has an id, and says who decided it")
     named, wanted = len(command.identities), NAMED[command.action]
     if named != len(set(command.identities)) or (named < wanted if command.action == "erase" else named != wanted):
-        raise Rejected("invalid_command", f"{command.action} names {wanted} different identities", "/identities")
+        at_least = "at least " if command.action == "erase" else ""
+        raise Rejected("invalid_command", f"{command.action} names {at_least}{wanted} different identities", "/identities")
     for index, identity in enumerate(command.identities):
         namespace, _, value = identity.partition(":")
         if not NAMESPACE.fullmatch(namespace) or not value:
