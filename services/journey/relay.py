@@ -70,6 +70,7 @@ class Relay:
     ) -> None:
         self._bus, self._database, self._serves, self._positions = bus, database, serves, positions
         self._destination, self._look_s, self._topic_id = destination, 0.0, ""
+        self._begins: Mapping[int, int] = {}
         self._inputs, self._outputs = 1, 0
         self._unpublished, self._gone = UnpublishedMonths(database), GoneMonths(database)
         self._asked_s = -REPORTED_S
@@ -119,14 +120,18 @@ class Relay:
 
     def _look_at_topics(self) -> None:
         """How many partitions there are; and what the topic `journeys` has lost since the last time is listed to be published again."""
-        topic = self._bus.describe(JOURNEYS)
+        topic, begins = self._bus.describe(JOURNEYS), self._bus.begin_offsets(JOURNEYS)
         if not self._topic_id:  # once, at the start
             self._destination.require_older(self._bus)
         self._inputs, self._outputs = self._bus.describe(TOUCHPOINTS).partitions, topic.partitions
-        if self._destination.look(topic, self._bus.begin_offsets(JOURNEYS), self._bus.end_offsets(JOURNEYS)):
+        if self._destination.look(topic, begins, self._bus.end_offsets(JOURNEYS)):
             self._log.warning("journeys_filled_again", topic=JOURNEYS)
+        if (topic.id, begins) != (
+            self._topic_id,
+            self._begins,
+        ):  # whoever listed what it lacks, this process's watermarks are lost too
             self._watermarks = {}
-        self._topic_id, self._look_s = topic.id, time.monotonic() + LOOK_S
+        self._topic_id, self._begins, self._look_s = topic.id, begins, time.monotonic() + LOOK_S
 
     def _require_same_topic(self) -> None:
         """A watermark in a topic that was made anew would promise what is not in it yet."""
@@ -206,9 +211,9 @@ class Relay:
             self._unpublished.done(tx, months)
             if not self._database.is_postgres:
                 self._destination.reached(tx, self._bus.end_offsets(JOURNEYS))
+            self._gone.put(tx, left)
             if alive := [(one.partition, one.person_id, one.month, one.version) for one in months if not is_gone(one)]:
                 self._gone.came_back(tx, alive)
-            self._gone.put(tx, left)
             self._gone.forget(tx, passed)
 
     def _look(self) -> _Pass:

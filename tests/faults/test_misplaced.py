@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions
+from kafka.errors import BrokerResponseError, PolicyViolationError
 
 from schemas.times import DAY_US
 from schemas.topics import JOURNEYS, TOUCHPOINTS
@@ -112,7 +113,17 @@ def on_kafka(kafka: Kafka, postgres: Postgres, tmp_path_factory: pytest.TempPath
         def expire(topic: str) -> None:
             """As somebody does who takes the topic for one of those that may be emptied; Kafka refuses it for a compacted one."""
             admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"cleanup.policy": "delete"})])
-            admin.delete_records({TopicPartition(topic, number): -1 for number in range(PARTITIONS)})
+
+            def is_empty() -> bool:
+                try:
+                    admin.delete_records({TopicPartition(topic, number): -1 for number in range(PARTITIONS)})
+                except BrokerResponseError as error:
+                    if PolicyViolationError.__name__ not in repr(error):
+                        raise
+                    return False  # the broker has not heard of it yet
+                return True
+
+            until(is_empty, f"{topic} cannot be emptied".format)
 
         @contextmanager
         def held_up() -> Iterator[None]:

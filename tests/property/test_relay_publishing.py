@@ -1,5 +1,5 @@
 """Whatever dies and whoever takes over: the newest record of each month is what is stored, versions never go back, and a watermark
-promises nothing that is not published before it."""
+promises nothing that is not published before it. A topic that was made anew is filled again."""
 
 from __future__ import annotations
 
@@ -91,6 +91,16 @@ class Installation:
         self.reported = dict(self.bus.end_offsets(JOURNEYS))
         self.metrics.report({(JOURNEYS, partition): offset for partition, offset in self.reported.items()})
 
+    def make_anew(self) -> None:
+        """The topic is deleted and created again; what was forgotten by then is not told again."""
+        self.metrics.close()
+        self.bus.delete(JOURNEYS)
+        self.bus.create([TopicSpec(JOURNEYS, PARTITIONS)])
+        self.metrics = self.bus.consumer(METRICS, [JOURNEYS])
+        self.metrics.poll(0)
+        self.reported = dict.fromkeys(range(PARTITIONS), 0)
+        self.changed = {0: {key: version for key, (version, facts) in self.months().items() if facts}}
+
     def end(self) -> None:
         self.metrics.close()
         for relay in self.relays:
@@ -175,6 +185,7 @@ happenings = st.one_of(
     st.tuples(st.just("relay"), whom),
     st.tuples(st.just("die"), whom),
     st.tuples(st.just("metrics reports")),
+    st.tuples(st.just("topic made anew")),
     st.tuples(st.just("take while it looks"), whom, batches),
     st.tuples(st.just("overtaken while it looks"), whom, batches),
 )
@@ -188,6 +199,8 @@ def happen(installation: Installation, what: str, *details: Any) -> None:
             installation.relay(number)
         case "metrics reports", *_:
             installation.report()
+        case "topic made anew", *_:
+            installation.make_anew()
         case "die", number:
             installation.die(number)
         case "take while it looks", number, batch:

@@ -52,6 +52,10 @@ class GoneMonths:
         """The first that were published as gone, and whose nulls are to follow."""
         return self._read(tx, "m.place IS NOT NULL", partitions, limit)
 
+    def list_all(self, tx: Connection) -> None:
+        """All are to be published as gone again: the topic lacks what it had."""
+        self._db.execute(tx, "UPDATE gone_month SET place = NULL WHERE place IS NOT NULL")
+
     def came_back(self, tx: Connection, months: Collection[tuple[int, str, int, int]]) -> None:
         """Of these (partition, person_id, month) a version with facts is published: what was gone before is so no more."""
         keys = Keys({**_KEY, "version": "bigint"}, list(months))

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from schemas.calendar import month_text
 from schemas.facts import month_key
 from schemas.topics import JOURNEYS
+from services.journey.store.departing import GoneMonths
 from services.journey.store.tables import UNPUBLISHED
 from services.shared.bus import Bus, Record, TopicInfo, partition_of
 from services.shared.db import Database
@@ -113,7 +114,8 @@ class Destination:
         return _Known(*self._db.execute(tx, f"SELECT journeys_id, journeys_begin, journeys_end FROM installation {lock}")[0])
 
     def list_all(self, tx: Connection) -> None:
-        """Every month is to be published again, in the version that it has."""
+        """Every month is to be published again, in the version that it has, and as gone what is waiting for its null."""
+        GoneMonths(self._db).list_all(tx)
         last = (-(2**62), 0)
         while rows := self._db.execute(
             tx,
