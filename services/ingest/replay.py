@@ -10,13 +10,12 @@ from services.ingest.domain.again import Rules, again
 from services.ingest.domain.kept import MAX_NAME, Kept, clean
 from services.ingest.meters import Meters
 from services.ingest.store.rejected import Place, RejectedRecords, Replay, Wanted
-from services.shared.bus import Outgoing, Position, Publisher
+from services.shared.bus import Outgoing, Publisher
 from services.shared.clock import Clock
 from services.shared.db import Database
-from services.shared.errors import Rejected, Unavailable
+from services.shared.errors import Rejected
 from services.shared.log import Log
-
-PUBLISH_TIMEOUT_S = 30.0
+from services.shared.publishing import held
 
 
 class Asked(NamedTuple):
@@ -80,10 +79,7 @@ class Replays:
     def _publish(self, records: Sequence[Outgoing]) -> str:
         if not records:
             return ""
-        try:
-            positions: list[Position] = self._publisher.publish(records).result(PUBLISH_TIMEOUT_S)
-        except TimeoutError:
-            raise Unavailable("the bus does not take replayed records") from None
+        positions = held(self._publisher.publish(records), "replayed records")
         return tokens.encode((record.topic, *position) for record, position in zip(records, positions, strict=True))
 
     def _note(self, asked: Asked, outcomes: Sequence[Outcome]) -> None:

@@ -15,8 +15,7 @@ from services.shared.bus import Outgoing, Publisher
 from services.shared.clock import Clock
 from services.shared.errors import Unavailable
 from services.shared.log import Log
-
-PUBLISH_TIMEOUT_S = 30.0
+from services.shared.publishing import held
 
 
 class Published(NamedTuple):
@@ -56,9 +55,5 @@ class Commands:
         """The key is the byte-smallest identity; of an erasure the first, which says whom it is about."""
         key = command.identities[0] if command.action == "erase" else min(command.identities)
         record = Outgoing(topics.COMMANDS, key.encode(), msgspec.json.encode(command))
-        sent = self._publisher.publish([record])
-        try:
-            (position,) = sent.result(PUBLISH_TIMEOUT_S)
-        except TimeoutError:
-            raise Unavailable("the bus does not take commands") from None
+        (position,) = held(self._publisher.publish([record]), "commands")
         return tokens.encode([(topics.COMMANDS, *position)])

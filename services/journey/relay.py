@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -31,9 +31,9 @@ from services.shared.bus import MAX_RECORD_BYTES, Bus, Outgoing, Position, Publi
 from services.shared.db import Database
 from services.shared.errors import Misplaced, Rejected, Unavailable
 from services.shared.log import Log
+from services.shared.publishing import held
 from services.shared.waiting import Waiting
 
-PUBLISH_TIMEOUT_S = 30.0
 BATCH = 2000
 REPORTED_S = 0.5
 """How often the bus is asked, at most, how far metrics has come."""
@@ -275,10 +275,8 @@ def _outgoing_gone(left: GoneMonth) -> Outgoing:
     return Outgoing(JOURNEYS, month_key(left.person_id, month), msgspec.json.encode(gone), left.partition)
 
 
-def _wait(future: Future[list[Position]]) -> list[Position]:
+def _wait(publishing: Future[list[Position]]) -> Sequence[Position]:
     try:
-        return future.result(PUBLISH_TIMEOUT_S)
-    except TimeoutError:
-        raise Unavailable("the bus does not acknowledge what the relay publishes") from None
+        return held(publishing, "what the relay publishes")
     except Rejected as error:
         raise Unavailable(str(error)) from error

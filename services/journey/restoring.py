@@ -25,8 +25,8 @@ from services.journey.store.people import People
 from services.journey.store.tables import UNPUBLISHED
 from services.shared.bus import Bus, Outgoing, Record
 from services.shared.db import Database, Keys
-from services.shared.errors import Unavailable
 from services.shared.positions import Positions
+from services.shared.publishing import held
 
 EPOCH_BITS = 40
 PAGE = 2_000
@@ -163,8 +163,6 @@ def _publish_marks(database: Database, tx: Connection, bus: Bus) -> None:
     publisher = bus.publisher()
     try:
         marks = [Outgoing(JOURNEYS, WATERMARK_KEY, mark, partition) for partition in bus.end_offsets(JOURNEYS)]
-        publisher.publish(marks).result(PUBLISH_TIMEOUT_S)
-    except TimeoutError:
-        raise Unavailable("the bus does not acknowledge what is published") from None
+        held(publisher.publish(marks), "watermarks", PUBLISH_TIMEOUT_S)
     finally:
         publisher.close()

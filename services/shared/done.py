@@ -9,9 +9,7 @@ import msgspec
 from schemas.commands import Done
 from schemas.topics import DONE
 from services.shared.bus import Bus, Outgoing, Publisher
-from services.shared.errors import Unavailable
-
-PUBLISH_TIMEOUT_S = 30.0
+from services.shared.publishing import held
 
 
 class Saying:
@@ -28,10 +26,7 @@ class Saying:
         if not self._opened:
             self._opened.append(self._bus.publisher())
         records = [Outgoing(DONE, one.command.encode(), msgspec.json.encode(one)) for one in done]
-        try:
-            self._opened[0].publish(records).result(PUBLISH_TIMEOUT_S)
-        except TimeoutError:
-            raise Unavailable("the bus does not take what was done for commands") from None
+        held(self._opened[0].publish(records), "what was done for commands")
 
     def close(self) -> None:
         for publisher in self._opened:

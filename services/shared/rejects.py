@@ -12,9 +12,8 @@ from schemas.times import format_time
 from schemas.topics import REJECTED, TOUCHPOINTS
 from services.shared.bus import Bus, Outgoing, Record
 from services.shared.clock import Clock
-from services.shared.errors import Rejected, Unavailable
-
-PUBLISH_TIMEOUT_S = 30.0
+from services.shared.errors import Rejected
+from services.shared.publishing import held
 
 
 class _Sent(msgspec.Struct):
@@ -39,10 +38,7 @@ class Rejects:
     def keep_all(self, refused: Sequence[tuple[Record, Rejected]]) -> None:
         """The same for many at once."""
         records = [self._outgoing(record, error) for record, error in refused]
-        try:
-            self._publisher.publish(records).result(PUBLISH_TIMEOUT_S)
-        except TimeoutError:
-            raise Unavailable("the bus does not take rejected records") from None
+        held(self._publisher.publish(records), "rejected records")
 
     def close(self) -> None:
         self._publisher.close()
