@@ -24,6 +24,11 @@ class Command(Struct, omit_defaults=True, kw_only=True, frozen=True):
     at: str
     reason: str | None = None
 
+    @property
+    def key(self) -> bytes:
+        """Of its record: the byte-smallest identity; of an erasure the first, which says whom it is about."""
+        return (self.identities[0] if self.action == "erase" else min(self.identities)).encode()
+
 
 class Done(Struct, omit_defaults=True, kw_only=True, frozen=True):
     """A room has carried out a command: what it removed, by the name of the store (`rejected_records`, …), and when (RFC 3339, UTC).

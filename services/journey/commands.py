@@ -52,8 +52,6 @@ class Commands:
         self._publisher.close()
 
     def _publish(self, command: Command) -> str:
-        """The key is the byte-smallest identity; of an erasure the first, which says whom it is about."""
-        key = command.identities[0] if command.action == "erase" else min(command.identities)
-        record = Outgoing(topics.COMMANDS, key.encode(), msgspec.json.encode(command))
+        record = Outgoing(topics.COMMANDS, command.key, msgspec.json.encode(command))
         (position,) = held(self._publisher.publish([record]), "commands")
         return tokens.encode([(topics.COMMANDS, *position)])

@@ -178,7 +178,7 @@ def _with_previous(value: bytes, previous: str, normal: Mapping[str, str]) -> by
 def _join(batch: Batch, link: Command | None, arrival: Arrival) -> None:
     """Only a trusted source may join two customers."""
     if link is not None and arrival.is_trusted:
-        batch.commands.append(Keyed(min(link.identities).encode(), _ENCODER.encode(link)))
+        batch.commands.append(Keyed(link.key, _ENCODER.encode(link)))
 
 
 def _refuse(batch: Batch, raw: bytes, reason: Rejected, arrival: Arrival, may_keep: bool) -> None:

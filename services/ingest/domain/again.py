@@ -125,7 +125,7 @@ def _text_of(raw: Raw) -> str:
 
 
 def _command(raw: bytes, identities: Identities) -> Outgoing:
-    """A command under the key by which commands are published: its byte-smallest identity, of an erasure the first."""
+    """A command as it is published, with normal identities."""
     try:
         command = _COMMAND.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -135,6 +135,5 @@ def _command(raw: bytes, identities: Identities) -> Outgoing:
     if not command.id or not command.identities or (is_pair and len(set(command.identities)) != 2):
         raise Rejected("invalid_command", "a command has an id and names an identity, a link or unlink two", "/identities")
     normal = [identities.name(name, f"/identities/{place}") for place, name in enumerate(command.identities)]
-    value = _ENCODER.encode(msgspec.structs.replace(command, identities=normal))
-    key = normal[0] if command.action == "erase" else min(normal)
-    return Outgoing(command.id, [(COMMANDS, Keyed(key.encode(), value))])
+    command = msgspec.structs.replace(command, identities=normal)
+    return Outgoing(command.id, [(COMMANDS, Keyed(command.key, _ENCODER.encode(command)))])
