@@ -6,7 +6,6 @@ import base64
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
@@ -14,16 +13,25 @@ from pydantic import BaseModel, Field
 from schemas.times import format_time
 from services.ingest import asked
 from services.ingest.desk import Desk, Page
-from services.ingest.store.rejected import Listed, Replay
-from services.shared.http import After, Timeout, csv_answer, limit, params, wait_s, wants_csv
+from services.ingest.store.rejected import Listed, Place, Replay
+from services.shared.http import (
+    After,
+    Cursor,
+    Format,
+    Limit,
+    Text,
+    Timeout,
+    limit,
+    next_cursor,
+    page_answer,
+    params,
+    place_after,
+    wait_first,
+)
 
 PATH = "/v1/rejected"
-Text = Annotated[str | None, Query()]
 Time = Annotated[str | None, Query(description="when it was refused: RFC 3339 with an offset; `until` is not included")]
 Flag = Annotated[str | None, Query(description="true: those that a replay has brought in; false: the others")]
-Limit = Annotated[str | None, Query(alias="limit", description="rows of a page, at most 1,000; 100 unless given")]
-Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
-Format = Annotated[str | None, Query(description="json or csv")]
 
 
 class ReplayAnswer(BaseModel):
@@ -85,30 +93,21 @@ def router(desk: Desk) -> APIRouter:
         timeout: Timeout = None,
     ) -> Response:
         given = params(request, (*asked.FILTERS, "limit", "cursor"))
-        wanted, place, rows = asked.wanted(given), asked.after(given), limit(given)
-        seconds = wait_s(timeout)
-        if after:
-            desk.wait_for(after, seconds)
+        wanted, place, rows = asked.wanted(given), place_after(given, Place), limit(given)
+        wait_first(desk.wait_for, after, timeout)
         return _page(request, desk.page(wanted, place, rows))
 
     return routes
 
 
 def _page(request: Request, page: Page) -> Response:
-    """As CSV, the cursor is in the header X-Waypost-Next-Cursor."""
     rows = [row(listed, replays) for listed, replays in page.rows]
-    cursor = asked.cursor(page.next) if page.next is not None else None
-    if wants_csv(request):
-        answer = csv_answer(rows, "rejected")
-        if cursor is not None:
-            answer.headers["X-Waypost-Next-Cursor"] = cursor
-        return answer
     codes, sources = dict[str, int](), dict[str, int]()
     for counted in page.counts:
         codes[counted.code] = codes.get(counted.code, 0) + counted.number
         sources[counted.source] = sources.get(counted.source, 0) + counted.number
-    body = {"rejected": rows, "next_cursor": cursor, "total": sum(codes.values()), "codes": codes, "sources": sources}
-    return Response(msgspec.json.encode(body), media_type="application/json")
+    beside = {"total": sum(codes.values()), "codes": codes, "sources": sources}
+    return page_answer(request, "rejected", rows, next_cursor(page.next) if page.next is not None else None, beside)
 
 
 def row(listed: Listed, replays: Sequence[Replay]) -> dict[str, Any]:

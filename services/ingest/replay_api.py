@@ -12,10 +12,10 @@ from msgspec import Meta, Raw
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.times import parse_time_us
-from services.ingest import asked
 from services.ingest.replay import Asked, Outcome, Replayed, Replays
-from services.ingest.store.rejected import Wanted
+from services.ingest.store.rejected import Place, Wanted
 from services.shared.errors import Rejected
+from services.shared.http import json_answer, next_cursor, place_after
 from services.shared.http.asking import LIMIT, MAX_LIMIT
 
 PATH = "/v1/rejected/replay"
@@ -93,7 +93,7 @@ def router(replays: Replays) -> APIRouter:
         published; what is not stays rejected, with today's reason in its history. Replaying again does no harm."""
         found = _read(await request.body())
         replayed = await run_in_threadpool(replays.replay, found)
-        return Response(msgspec.json.encode(_answer(replayed)), 202, media_type="application/json")
+        return json_answer(_answer(replayed), 202)
 
     return routes
 
@@ -112,7 +112,7 @@ def _read(raw: bytes) -> Asked:
     mended = bytes(question.body)
     if mended and (question.ids is None or len(question.ids) != 1):
         raise Rejected("one_body_for_many", "a body takes the place of one record's bytes; name that one in ids", "/body")
-    place = asked.after({"cursor": question.cursor}) if question.cursor is not None else None
+    place = place_after({"cursor": question.cursor}, Place) if question.cursor is not None else None
     limit = question.limit if question.ids is None else len(question.ids)
     return Asked(_wanted(question), place, limit, question.by, mended or None)
 
@@ -136,7 +136,7 @@ def _answer(replayed: Replayed) -> dict[str, Any]:
         "replayed": sum(result["status"] == "replayed" for result in results),
         "rejected": sum(result["status"] == "rejected" for result in results),
         "results": results,
-        "next_cursor": asked.cursor(replayed.next) if replayed.next is not None else None,
+        "next_cursor": next_cursor(replayed.next) if replayed.next is not None else None,
         "token": replayed.token,
     }
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
@@ -27,16 +25,20 @@ from services.journey.questions import Page
 from services.journey.store.places import Place
 from services.shared.http import (
     After,
+    Cursor,
+    Format,
+    Limit,
+    Text,
     Timeout,
     check_answer,
-    csv_answer,
     document_answer,
+    json_answer,
     limit,
+    page_answer,
     params,
     place_after,
     spooled,
-    wait_s,
-    wants_csv,
+    wait_first,
 )
 
 SAMPLE = 200
@@ -50,10 +52,6 @@ Of = Annotated[
 Stage = Annotated[str | None, Query(description="awareness, consideration, purchase, loyalty or advocacy")]
 Flag = Annotated[str | None, Query(description="true or false")]
 Time = Annotated[str | None, Query(description="RFC 3339 with an offset; `until` is not included")]
-Text = Annotated[str | None, Query()]
-Limit = Annotated[str | None, Query(alias="limit", description="rows of a page, at most 1,000; 100 unless given")]
-Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
-Format = Annotated[str | None, Query(description="json or csv")]
 
 
 def router(desk: Desk) -> APIRouter:
@@ -72,7 +70,7 @@ def router(desk: Desk) -> APIRouter:
         timeout: Timeout = None,
     ) -> Response:
         size = asked.sample(params(request, ("sample",)), SAMPLE)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         return check_answer(request, desk.check(size))
 
     return routes
@@ -93,7 +91,7 @@ def _people(routes: APIRouter, desk: Desk) -> None:
         given = params(request, ("at", "limit", "cursor"))
         wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
         before, rows = place_after(given, Key), limit(given)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question() as questions:
             page = questions.touchpoints(wanted, at_us, before, rows)
         return _page(request, "touchpoints", page)
@@ -117,7 +115,7 @@ def _people(routes: APIRouter, desk: Desk) -> None:
         given = params(request, ("at", "of", "limit", "cursor"))
         wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
         rows = limit(given)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         if "of" in given:
             about, before = asked.wanted(given["of"], desk.normal), place_after(given, Place)
             with desk.question() as questions:
@@ -136,7 +134,7 @@ def _people(routes: APIRouter, desk: Desk) -> None:
     def export(request: Request, identity: Identity, at: At = None, after: After = None, timeout: Timeout = None) -> Response:
         given = params(request, ("at",))
         wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question() as questions:
             document = spooled(questions.export(wanted, at_us))
         return document_answer(document, "person.json")
@@ -145,9 +143,9 @@ def _people(routes: APIRouter, desk: Desk) -> None:
     def person(request: Request, identity: Identity, at: At = None, after: After = None, timeout: Timeout = None) -> Response:
         given = params(request, ("at",))
         wanted, at_us = asked.wanted(identity, desk.normal), asked.at_us(given, desk.clock())
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question() as questions:
-            return _json(questions.person(wanted, at_us))
+            return json_answer(questions.person(wanted, at_us))
 
 
 def _lists(routes: APIRouter, desk: Desk) -> None:
@@ -164,7 +162,7 @@ def _lists(routes: APIRouter, desk: Desk) -> None:
         given = params(request, ("suspected_bot", "limit", "cursor"))
         asked.suspected(given)
         last, rows = place_after(given, tuple[str]), limit(given)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question() as questions:
             page = questions.set_aside(last[0] if last is not None else None, rows)
         return _page(request, "persons", page)
@@ -186,7 +184,7 @@ def _lists(routes: APIRouter, desk: Desk) -> None:
     ) -> Response:
         given = params(request, asked.JOURNEYS)
         rows = limit(given)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question() as questions:
             page = questions.journeys(given, rows)
         return _page(request, "journeys", page)
@@ -194,9 +192,9 @@ def _lists(routes: APIRouter, desk: Desk) -> None:
     @routes.get("/v1/journeys/{id}", summary="One journey, also by a former id", response_model=JourneyAnswer)
     def journey(request: Request, id: str, after: After = None, timeout: Timeout = None) -> Response:
         params(request, ())
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question() as questions:
-            return _json(questions.journey(id))
+            return json_answer(questions.journey(id))
 
     @routes.get("/v1/cases", summary="Service cases, the last opened first", response_model=CasesAnswer)
     def cases(
@@ -215,27 +213,11 @@ def _lists(routes: APIRouter, desk: Desk) -> None:
     ) -> Response:
         given = params(request, asked.CASES)
         rows = limit(given)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question() as questions:
             page = questions.cases(given, rows)
         return _page(request, "cases", page)
 
 
-def _wait(desk: Desk, after: str | None, timeout: str | None) -> None:
-    seconds = wait_s(timeout)
-    if after:
-        desk.wait_for(after, seconds)
-
-
 def _page(request: Request, name: str, page: Page) -> Response:
-    """As CSV, the cursor is in the header X-Waypost-Next-Cursor."""
-    if not wants_csv(request):
-        return _json({name: page.rows, "next_cursor": page.next_cursor, **page.beside})
-    answer = csv_answer(page.rows, name)
-    if page.next_cursor is not None:
-        answer.headers["X-Waypost-Next-Cursor"] = page.next_cursor
-    return answer
-
-
-def _json(body: Mapping[str, Any]) -> Response:
-    return Response(msgspec.json.encode(body), media_type="application/json")
+    return page_answer(request, name, page.rows, page.next_cursor, page.beside)

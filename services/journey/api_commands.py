@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -16,7 +15,7 @@ from services.journey.api import PERSON, Identity
 from services.journey.commands import Commands, Published
 from services.journey.desk import Desk
 from services.shared.errors import Rejected
-from services.shared.http import Timeout, wait_s
+from services.shared.http import Timeout, json_answer, wait_s
 
 
 def _plain(text: str) -> str:
@@ -139,4 +138,4 @@ def _pair(decision: PairDecision, desk: Desk) -> list[str]:
 
 
 def _answer(published: Published, beside: Mapping[str, Any] = MappingProxyType({})) -> Response:
-    return Response(msgspec.json.encode({**published._asdict(), **beside}), 202, media_type="application/json")
+    return json_answer({**published._asdict(), **beside}, 202)

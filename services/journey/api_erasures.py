@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
@@ -15,7 +14,7 @@ from services.journey.desk import Desk
 from services.journey.docs import ErasingAnswer, ErasureAnswer
 from services.journey.erasures import receipt
 from services.shared.config import Settings
-from services.shared.http import After, Problem, Timeout, params, wait_s
+from services.shared.http import After, Problem, Timeout, json_answer, params, wait_first
 
 MAX_NAMES_BYTES = 400_000
 """What the names in one command may take; the rest is known by the first."""
@@ -33,30 +32,23 @@ def router(desk: Desk, commands: Commands, settings: Settings) -> APIRouter:
         gives the receipts' tokens along: this moment is then the one at which what was sent is stitched."""
         given = params(request, ("by",))
         wanted = asked.wanted(identity, desk.normal)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question() as questions:
             names = _fitting(questions.names_to_erase(wanted, desk.clock()))
         published = commands.publish("erase", names, given.get("by", "").strip() or "admin")
-        body: dict[str, Any] = {"id": published.command.id, "at": published.command.at, "token": published.token}
-        return Response(msgspec.json.encode(body), 202, media_type="application/json")
+        return json_answer({"id": published.command.id, "at": published.command.at, "token": published.token}, 202)
 
     @routes.get("/v1/erasures/{id}", summary="How far an erasure is, and its receipt", response_model=ErasureAnswer)
     def erasure(request: Request, id: str, after: After = None, timeout: Timeout = None) -> Response:
         params(request, ())
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         found = receipt(desk, settings, id)
         if found is None:
             message = "no erasure of this id has been carried out (yet); send its token as X-Waypost-After to wait for it"
             raise Problem(404, "unknown_erasure", message, {"id": id})
-        return Response(msgspec.json.encode(found), media_type="application/json")
+        return json_answer(found)
 
     return routes
-
-
-def _wait(desk: Desk, after: str | None, timeout: str | None) -> None:
-    seconds = wait_s(timeout)
-    if after:
-        desk.wait_for(after, seconds)
 
 
 def _fitting(names: list[str]) -> list[str]:

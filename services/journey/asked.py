@@ -11,6 +11,7 @@ from schemas.normal import Identities
 from schemas.times import parse_time_us
 from schemas.touchpoint import STAGES
 from services.shared.errors import Rejected
+from services.shared.http import flag
 
 PERSON_ID = "person_id"
 JOURNEYS = ("stage", "furthest", "channel", "open", "since", "until", "limit", "cursor")
@@ -67,7 +68,7 @@ def journey_filters(given: Mapping[str, str], now_us: int, timeout_us: int) -> d
     if "channel" in given:
         filters["channel"] = given["channel"]
     if "open" in given:
-        filters["heard_since_us" if _flag(given, "open") else "silent_since_us"] = now_us - timeout_us
+        filters["heard_since_us" if flag(given, "open") else "silent_since_us"] = now_us - timeout_us
     return filters
 
 
@@ -75,13 +76,13 @@ def case_filters(given: Mapping[str, str]) -> dict[str, object]:
     """The filters of a list of cases."""
     filters = {**_span(given), **{name: given[name] for name in ("system", "case_id", "topic") if name in given}}
     if "resolved" in given:
-        filters["resolved"] = _flag(given, "resolved")
+        filters["resolved"] = flag(given, "resolved")
     return filters
 
 
 def suspected(given: Mapping[str, str]) -> None:
     """A list of people is one of those who are set aside. Raises Rejected for any other."""
-    if "suspected_bot" not in given or not _flag(given, "suspected_bot"):
+    if "suspected_bot" not in given or not flag(given, "suspected_bot"):
         raise Rejected("invalid_flag", "list people with suspected_bot=true; others are found by an identity", "/suspected_bot")
 
 
@@ -104,9 +105,3 @@ def _stage(text: str, name: str) -> int:
         if stage == text:
             return index
     raise Rejected("unknown_stage", f"{name} is one of {', '.join(STAGES)}", f"/{name}")
-
-
-def _flag(given: Mapping[str, str], name: str) -> bool:
-    if given[name] not in ("true", "false"):
-        raise Rejected("invalid_flag", f"{name} is true or false", f"/{name}")
-    return given[name] == "true"

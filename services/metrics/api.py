@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
@@ -19,12 +18,11 @@ from services.metrics.docs import CatalogueAnswer, CheckAnswer, KpiAnswer, Stage
 from services.metrics.domain.catalogue import KPIS
 from services.metrics.domain.contact_formulas import priced
 from services.metrics.domain.kpis import Kpi
-from services.shared.http import After, Timeout, check_answer, csv_answer, wait_s, wants_csv
+from services.shared.http import After, Format, Timeout, check_answer, csv_answer, json_answer, wait_first, wants_csv
 
 From = Annotated[str | None, Query(alias="from", description="first day, YYYY-MM-DD; needed")]
 To = Annotated[str | None, Query(description="day after the last, YYYY-MM-DD; needed")]
 AsOf = Annotated[str | None, Query(description="what was so at this instant (RFC 3339); now unless given")]
-Format = Annotated[str | None, Query(description="json or csv")]
 
 
 def router(desk: Desk, retention: asked.Retention) -> APIRouter:
@@ -53,7 +51,7 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
         declared = priced(asked.kpi_of(id), desk.price)
         question = asked.kpi_question(declared, request, desk.clock(), retention)
         is_compared = asked.is_compared(request)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question("kpi") as (answers, basis):
             rows = compared(answers, question) if is_compared else answers.kpi(question)
         span = question.span
@@ -83,7 +81,7 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
         timeout: Timeout = None,
     ) -> Response:
         question = asked.cohort_question(request, desk.clock(), units=True)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question("stages") as (answers, basis):
             started, rows = answers.stages(question)
         body = {
@@ -114,7 +112,7 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
         timeout: Timeout = None,
     ) -> Response:
         question = asked.cohort_question(request, desk.clock(), units=False)
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question("transitions") as (answers, basis):
             rows = answers.transitions(question)
         body = {**_cohort(question), **_rests_on(basis, question.as_of_us), "transitions": rows}
@@ -126,16 +124,10 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
         response_model=CheckAnswer,
     )
     def check_metrics(request: Request, after: After = None, timeout: Timeout = None) -> Response:
-        _wait(desk, after, timeout)
+        wait_first(desk.wait_for, after, timeout)
         return check_answer(request, desk.check())
 
     return routes
-
-
-def _wait(desk: Desk, after: str | None, timeout: str | None) -> None:
-    seconds = wait_s(timeout)
-    if after:
-        desk.wait_for(after, seconds)
 
 
 def _declaration(kpi: Kpi) -> dict[str, Any]:
@@ -167,8 +159,4 @@ def _rests_on(basis: Basis, as_of_us: int) -> dict[str, object]:
 
 def _answer(request: Request, name: str, rows_field: str, body: Mapping[str, Any]) -> Response:
     rows: Sequence[Mapping[str, object]] = body[rows_field]
-    return csv_answer(rows, name) if wants_csv(request) else _json(body)
-
-
-def _json(body: Mapping[str, Any]) -> Response:
-    return Response(msgspec.json.encode(body), media_type="application/json")
+    return csv_answer(rows, name) if wants_csv(request) else json_answer(body)

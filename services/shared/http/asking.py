@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from fastapi import Header, Request
+from fastapi import Header, Query, Request
 
 from services.shared.errors import Rejected
 from services.shared.http.problems import Problem
@@ -22,6 +22,10 @@ After = Annotated[
 Timeout = Annotated[
     str | None, Header(alias="X-Waypost-Timeout", description="how long to wait in seconds, 10 unless given, then 504")
 ]
+Text = Annotated[str | None, Query()]
+Limit = Annotated[str | None, Query(alias="limit", description="rows of a page, at most 1,000; 100 unless given")]
+Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
+Format = Annotated[str | None, Query(description="json or csv")]
 
 
 def params(request: Request, known: Collection[str]) -> Mapping[str, str]:
@@ -77,6 +81,20 @@ def _parts(place: Any) -> Iterator[Any]:
 
 def _no_cursor() -> Rejected:
     return Rejected("invalid_cursor", "send next_cursor of the answer before, as it was given", "/cursor")
+
+
+def flag(given: Mapping[str, str], name: str) -> bool:
+    """A parameter that is there, as yes or no."""
+    if given[name] not in ("true", "false"):
+        raise Rejected("invalid_flag", f"{name} is true or false", f"/{name}")
+    return given[name] == "true"
+
+
+def wait_first(wait_for: Callable[[str, float], None], after: str | None, timeout: str | None) -> None:
+    """Wait by the headers X-Waypost-After and X-Waypost-Timeout, where there are any: `wait_for(token, seconds)` does it."""
+    seconds = wait_s(timeout)
+    if after:
+        wait_for(after, seconds)
 
 
 def wait_s(text: str | None) -> float:
