@@ -86,13 +86,13 @@ def build(
     settings: Settings, database: Database, bus: Bus, registry: CollectorRegistry, clock: Clock = system_clock
 ) -> JourneyRoom:
     """The room on this database (its tables are made if they are missing) and this bus."""
-    prepare(database)
+    namespace = prepare(database)
     settings = spread_over(settings, database, bus)
-    rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
+    rules, read = deriving(settings)
     monitoring, waiting, log = Monitoring(registry), Waiting(), Log("journey", clock, settings.log)
+    consumer = consumer_of(settings, database, namespace, Around(bus, rules, read, monitoring, waiting.notify, clock, log))
     generation = Generation(database, made_by(settings))
     generation.adopt()
-    consumer = consumer_of(settings, database, Around(bus, monitoring, waiting.notify, clock, log))
     recheck_s = EMBEDDED_RECHECK_S if settings.embedded_database else SHARED_RECHECK_S
     destination = Destination(database, settings.partitions)
     relay = Relay(bus, database, consumer.assignment, consumer.positions, waiting, destination, monitoring, log, recheck_s)
@@ -124,19 +124,20 @@ class Around:
     """What a consumer works with beside its database."""
 
     bus: Bus
+    rules: FoldRules
+    read: Derive
     monitoring: Monitoring
     on_commit: Callable[[], None]
     clock: Clock
     log: Log
 
 
-def consumer_of(settings: Settings, database: Database, around: Around) -> Consumer:
+def consumer_of(settings: Settings, database: Database, namespace: UUID, around: Around) -> Consumer:
     """What takes records into this database, which is prepared."""
-    rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
-    writer = writer_of(settings, database, prepare(database), rules, read)
-    generation, commanding = Generation(database, made_by(settings)), commanding_of(database, writer)
+    writer = writer_of(settings, database, namespace, around.rules, around.read)
+    generation, commanding = Generation(database, made_by(settings)), commanding_of(database, writer, around.clock)
     given = (around.monitoring, around.on_commit, around.clock, around.log)
-    return Consumer(around.bus, database, generation, commanding, writer, read, *given)
+    return Consumer(around.bus, database, generation, commanding, writer, around.read, *given)
 
 
 def made_by(settings: Settings) -> str:
@@ -185,8 +186,9 @@ def rebuild(
     settings = spread_over(settings, database, bus)
 
     def consumer_on(beside: Database) -> Consumer:
-        around = Around(bus, Monitoring(CollectorRegistry()), lambda: None, clock, Log("journey", clock, settings.log))
-        return consumer_of(settings, beside, around)
+        log = Log("journey", clock, settings.log)
+        around = Around(bus, *deriving(settings), Monitoring(CollectorRegistry()), lambda: None, clock, log)
+        return consumer_of(settings, beside, prepare(beside), around)
 
     done, rebuilding = 0, Rebuilding(database, bus, consumer_on, made_by(settings), settings.partitions, clock)
     for doing, done, total in rebuilding.steps():
@@ -202,9 +204,14 @@ def begin_epoch(database: Database, bus: Bus, on_progress: Callable[[int], None]
 
 def check(settings: Settings, database: Database) -> Checked:
     """Recompute everybody from the stored touchpoints, and compare."""
-    rules, read = fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
+    rules, read = deriving(settings)
     with database.snapshot() as tx:
         return Checking(settings, database, tx, rules, read).check(None)
+
+
+def deriving(settings: Settings) -> tuple[FoldRules, Derive]:
+    """How touchpoints are read and folded, by the settings."""
+    return fold_rules(settings), derivation(vocabulary.load(settings.vocabulary))
 
 
 def fold_rules(settings: Settings) -> FoldRules:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from schemas.times import format_time
 from services.cli.backups.making import back_up
 from services.journey.main import rebuild
 from services.journey.restoring import epoch_of
@@ -19,7 +20,7 @@ from services.shared.config import Settings
 from services.shared.db import Database, sqlite_url
 from tests.builders import touchpoint
 from tests.flow.erasing import ANNA, Erased, erased, sent
-from tests.flow.journey_room import Journey, running, settings_of
+from tests.flow.journey_room import NOW_US, Journey, running, settings_of
 from tests.parts.installation import embedded
 from tests.parts.postgres import Postgres
 
@@ -78,6 +79,7 @@ def test_an_interrupted_rebuild_is_named_and_so_is_what_postgresql_keeps(setting
         with pytest.raises(Interrupted):
             rebuild(settings, database, room.bus, interrupt)
         id = room.erase("customer_id:anna")
+        assert receipt_of(room, id)["applied_at"] == format_time(NOW_US)
         place = "schema journey_rebuild" if database.is_postgres else str(settings.data / "journey-rebuild.db")
         assert [place for place, _ in of_kind(receipt_of(room, id), "rebuild")] == [place]
         rebuild(settings, database, room.bus, lambda done, total, doing: None)
