@@ -99,6 +99,11 @@ def first_day_of_month(month: int) -> int:
     return date(month // 12, month % 12 + 1, 1).toordinal() - _EPOCH_ORDINAL
 
 
+def month_number(text: str) -> int:
+    """The month written YYYY-MM. Raises ValueError."""
+    return month_of_day(day_number(f"{text}-01"))
+
+
 @lru_cache(maxsize=4096)
 def month_text(month: int) -> str:
     """YYYY-MM."""

@@ -14,21 +14,20 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from schemas.calendar import day_number, month_of_day
+from schemas.calendar import month_number
 from schemas.facts import WATERMARK_KEY
 from schemas.topics import JOURNEYS
 from services.journey.relay import watermark
 from services.journey.store import spread
 from services.journey.store.departing import GoneMonth, GoneMonths
 from services.journey.store.destination import Destination
-from services.journey.store.people import People
 from services.journey.store.tables import UNPUBLISHED
+from services.journey.store.versions import EPOCH_BITS, next_version
 from services.shared.bus import Bus, Outgoing, Record
 from services.shared.db import Database, Keys
 from services.shared.positions import Positions
 from services.shared.publishing import held
 
-EPOCH_BITS = 40
 PAGE = 2_000
 PUBLISH_TIMEOUT_S = 60.0
 
@@ -73,13 +72,13 @@ def begin_epoch(database: Database, bus: Bus, on_progress: Callable[[int], None]
         (stored,) = database.execute(tx, "SELECT epoch FROM installation")[0]
         epoch = max(stored, highest >> EPOCH_BITS) + 1
         database.execute(tx, "UPDATE installation SET epoch = :epoch", {"epoch": epoch})
-        version = People(database, partitions).next_version(tx)
+        version = next_version(database, tx)
         known = [month for month in ahead if month.root is not None]
         unknown = [month for month in ahead if month.root is None]
         _publish_again(database, tx, known, version)
         Destination(database, partitions).begin_again(tx)  # the topic may lack what the tables have
         GoneMonths(database).put(
-            tx, [GoneMonth(month.partition, month.person_id, _number(month.month), version) for month in unknown]
+            tx, [GoneMonth(month.partition, month.person_id, month_number(month.month), version) for month in unknown]
         )
         _publish_marks(database, tx, bus)
     return Restored(epoch, len(known), len(unknown))
@@ -105,14 +104,10 @@ def _read(record: Record) -> tuple[int, str, _Published] | None:
     """A record of a person-month; None for a tombstone, and for what metrics rejects as well."""
     try:
         key, month = record.key.decode(), _decode(record.value or b"")
-        _number(key.rpartition("/")[2])
+        month_number(key.rpartition("/")[2])
     except ValueError:
         return None
     return record.partition, key, month
-
-
-def _number(month: str) -> int:
-    return month_of_day(day_number(f"{month}-01"))
 
 
 def _pages(bus: Bus) -> Iterator[Sequence[Record]]:
@@ -127,7 +122,7 @@ def _pages(bus: Bus) -> Iterator[Sequence[Record]]:
 
 def _stored(database: Database, tx: Connection, keys: Sequence[str]) -> dict[str, tuple[int | None, int | None]]:
     """(root, version) of each month as the tables have it, None for what they don't have."""
-    rows = [(key, key.rpartition("/")[0], _number(key.rpartition("/")[2])) for key in keys]
+    rows = [(key, key.rpartition("/")[0], month_number(key.rpartition("/")[2])) for key in keys]
     found = database.execute(
         tx,
         "SELECT k.key, p.root_id, m.version FROM {k} LEFT JOIN person p ON p.person_id = k.person_id "
@@ -139,7 +134,7 @@ def _stored(database: Database, tx: Connection, keys: Sequence[str]) -> dict[str
 
 def _publish_again(database: Database, tx: Connection, months: Sequence[_Ahead], version: int) -> None:
     """List them for the relay: as they are in the tables, or as gone."""
-    rows = [(month.partition, month.root, _number(month.month), version) for month in months]
+    rows = [(month.partition, month.root, month_number(month.month), version) for month in months]
     columns = ("partition", "root_id", "month", "version")
     newer = "ON CONFLICT (partition, root_id, month) DO UPDATE SET version = excluded.version"
     database.insert(tx, UNPUBLISHED, columns, rows, newer)

@@ -21,7 +21,8 @@ from services.cli.backups.making import back_up
 from services.cli.backups.manifest import NAME, read
 from services.cli.backups.unpacking import unpacked
 from services.journey.main import begin_epoch
-from services.journey.restoring import EPOCH_BITS, epoch_of
+from services.journey.restoring import epoch_of
+from services.journey.store.versions import EPOCH_BITS
 from services.shared import backups
 from services.shared.bus import Outgoing
 from services.shared.bus.embedded import EmbeddedBus

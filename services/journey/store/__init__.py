@@ -6,6 +6,7 @@
 | identities | identities, the sets they were seen in, locks, sightings |
 | touchpoints | stores each touchpoint once, finds copies, changes owners |
 | clocks, timing | what clocks are off by, and the times of touchpoints put right |
+| versions | versions of what is published |
 | people | states, months of facts, journeys, cases, what is to be published |
 | commands, commanding | commands, each once, and what carries out which |
 | ownership, linking | who owns what, and what changes hands by touchpoints, links and unlinks |

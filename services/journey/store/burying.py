@@ -24,6 +24,7 @@ from services.journey.store.people import People
 from services.journey.store.tables import ERASED_PERSON
 from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Incoming, Kept, Reference, Touchpoints
+from services.journey.store.versions import next_version
 from services.shared.bus import partition_of
 from services.shared.db import Database
 
@@ -291,7 +292,7 @@ class Burial:
         for root, person in known.items():
             erasure = erasures.get(self._marked[root])
             months = yard.people.published_months(tx, root)
-            version = yard.people.next_version(tx)
+            version = next_version(yard.database, tx)
             gone = [
                 GoneMonth(
                     partition_of(month_key(person.person_id, month_text(month)), yard.partitions),

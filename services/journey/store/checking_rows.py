@@ -14,12 +14,12 @@ from services.journey.domain.identity import Identity
 from services.journey.domain.links import Form, Pair, classes, form, newest, representative
 from services.journey.store.identities import Identities
 from services.journey.store.tables import IDENTITY, IDENTITY_SET, JOURNEY, UNPUBLISHED
+from services.journey.store.versions import last_version
 from services.shared.bus import partition_of
 from services.shared.checked import Checked
 from services.shared.db import Database, Keys
 from services.shared.paging import pages
 
-EPOCH_BITS = 40
 Pairs = set[tuple[int, int]]
 """(identity, set) of rows."""
 _NAMES_SOMETHING = {
@@ -54,17 +54,10 @@ class CheckingRows:
         for check in (self._references, self._identities, self._sets, self._journeys, self._unpublished):
             yield from check()
 
-    def last_version(self) -> int:
-        """The last version that was given out, or more."""
-        rows = self._db.execute(self._tx, "SELECT epoch, version FROM installation")
-        if self._db.is_postgres:
-            return (int(rows[0][0]) << EPOCH_BITS) + int(self._db.execute(self._tx, "SELECT last_value FROM version_seq")[0][0])
-        return (int(rows[0][0]) << EPOCH_BITS) + int(rows[0][1])
-
     def _installation(self) -> None:
         rows = self._db.execute(self._tx, "SELECT id FROM installation")
         self._result.compare("", "installation", [row[0] for row in rows], [1])
-        last = self.last_version()
+        last = last_version(self._db, self._tx)
         for table in ("person", "month", "unpublished", "gone_month"):
             highest = self._db.execute(self._tx, f"SELECT max(version) FROM {table}")[0][0] or 0
             self._result.compare("", f"highest version of {table}", highest, min(highest, last))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from schemas.calendar import day_number, month_of_day, month_text
+from schemas.calendar import month_number, month_text
 from schemas.facts import WATERMARK_KEY, Watermark, month_key
 from schemas.topics import COMMANDS, JOURNEYS
 from services.journey.domain.commands import Decision, read_decision
@@ -291,7 +291,7 @@ class CheckingTopic:
 def _parsed(key: bytes) -> tuple[str, int] | None:
     try:
         person_id, _, month = key.decode().rpartition("/")
-        return person_id, month_of_day(day_number(f"{month}-01"))
+        return person_id, month_number(month)
     except ValueError:
         return None
 

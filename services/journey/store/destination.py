@@ -17,6 +17,7 @@ from schemas.facts import month_key
 from schemas.topics import JOURNEYS
 from services.journey.store.departing import GoneMonths
 from services.journey.store.tables import UNPUBLISHED
+from services.journey.store.versions import last_version
 from services.shared.bus import Bus, Record, TopicInfo, partition_of
 from services.shared.db import Database
 from services.shared.errors import Misplaced
@@ -81,13 +82,13 @@ class Destination:
             )
             if before.topic_id is None:
                 return False
-            self.list_all(tx)
+            self._list_all(tx)
         return True
 
     def begin_again(self, tx: Connection) -> None:
         """List every month, whatever the topic has, which is to be looked at as if for the first time."""
         self._db.execute(tx, "UPDATE installation SET journeys_id = NULL, journeys_begin = NULL, journeys_end = NULL")
-        self.list_all(tx)
+        self._list_all(tx)
 
     def reached(self, tx: Connection, end_offsets: Mapping[int, int]) -> None:
         """So far the topic has come, at least. Only where topic and tables are files of one machine: a Kafka loses nothing of its end."""
@@ -99,21 +100,15 @@ class Destination:
         begins, ends = bus.begin_offsets(JOURNEYS), bus.end_offsets(JOURNEYS)
         tails = [bus.read(JOURNEYS, number, max(begins[number], end - TAIL), TAIL) for number, end in ends.items()]
         published = max((_version_of(record) for records in tails for record in records), default=0)
-        if published > (given := self._last_version()):  # asked afterwards: others may be publishing
+        with self._db.snapshot() as tx:  # asked afterwards: others may be publishing
+            given = last_version(self._db, tx)
+        if published > given:
             raise Misplaced(
                 f"topic {JOURNEYS} knows later versions than journey's tables ({published}, {given}): they were put back behind what they "
                 f"had published (to go on, stop this process and run `{MEND}`)"
             )
 
-    def _last_version(self) -> int:
-        number = "(SELECT last_value FROM version_seq)" if self._db.is_postgres else "version"
-        with self._db.snapshot() as tx:
-            return int(self._db.execute(tx, f"SELECT epoch * 1099511627776 + {number} FROM installation")[0][0])
-
-    def _known(self, tx: Connection, lock: str = "") -> _Known:
-        return _Known(*self._db.execute(tx, f"SELECT journeys_id, journeys_begin, journeys_end FROM installation {lock}")[0])
-
-    def list_all(self, tx: Connection) -> None:
+    def _list_all(self, tx: Connection) -> None:
         """Every month is to be published again, in the version that it has, and as gone what is waiting for its null."""
         GoneMonths(self._db).list_all(tx)
         last = (-(2**62), 0)
@@ -129,6 +124,9 @@ class Destination:
                 for root, month, version, person_id in rows
             ]
             self._db.insert(tx, UNPUBLISHED, ("partition", "root_id", "month", "version"), listed, "ON CONFLICT DO NOTHING")
+
+    def _known(self, tx: Connection, lock: str = "") -> _Known:
+        return _Known(*self._db.execute(tx, f"SELECT journeys_id, journeys_begin, journeys_end FROM installation {lock}")[0])
 
 
 def _version_of(record: Record) -> int:

@@ -233,13 +233,6 @@ class People:
             f=Keys({"source": "text", "id": "text"}, sorted(set(first))),
         )
 
-    def next_version(self, tx: Connection) -> int:
-        """A version above all that were given out: the installation's epoch and a growing sequence. Ask after locking who it is for."""
-        if self._db.is_postgres:
-            return int(self._db.execute(tx, "SELECT epoch * 1099511627776 + nextval('version_seq') FROM installation")[0][0])
-        rows = self._db.execute(tx, "UPDATE installation SET version = version + 1 RETURNING epoch * 1099511627776 + version")
-        return int(rows[0][0])
-
 
 def pack(kept: bytes) -> bytes:
     """States and facts as they lie in the database: compressed, because they repeat themselves."""

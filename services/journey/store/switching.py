@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Identity, Row, Table
 
 from schemas.calendar import month_text
 from schemas.facts import month_key
-from services.journey.store.people import People, decode, pack, unpack
+from services.journey.store.people import decode, pack, unpack
 from services.journey.store.shadow import STORED, Shadow, attached
 from services.journey.store.tables import (
     DONE,
@@ -26,6 +26,7 @@ from services.journey.store.tables import (
     PERSON,
     UNPUBLISHED,
 )
+from services.journey.store.versions import next_version
 from services.shared.bus import partition_of
 from services.shared.db import Database, Keys
 
@@ -44,13 +45,12 @@ class Switching:
 
     def __init__(self, live: Database, shadow: Shadow, partitions: int) -> None:
         self._db, self._shadow, self._partitions = live, shadow, partitions
-        self._people = People(live, partitions)
 
     def switch(self, tx: Connection, made_by: str) -> int:
         """Returns how many months are published again."""
         new = attached(tx, self._shadow.database, "rebuilt")
         self._execute(tx, "UPDATE installation SET epoch = epoch + 1, made_by = :made_by", {"made_by": made_by})
-        version = self._people.next_version(tx)
+        version = next_version(self._db, tx)
         self._keep_versions(tx, new)
         changed = self._list_changes(tx, new)
         for table in METADATA.sorted_tables:

@@ -22,6 +22,7 @@ from services.journey.store.people import People
 from services.journey.store.tables import INSTALLATION
 from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import Incoming, Kept, New, Reference, Touchpoints, precedence
+from services.journey.store.versions import next_version
 from services.journey.store.weights import Weights
 from services.shared.db import Database
 from services.shared.migrating import migrate
@@ -335,7 +336,7 @@ class Writer:
         return self._yard.hidden.person_id(tx, self._namespace, known.name)
 
     def _write(self, tx: Connection, folded: Sequence[Folded]) -> None:
-        version = self._people.next_version(tx)
+        version = next_version(self._people.database, tx)
         self._people.write_months(tx, [change for one in folded for change in one.changes], version)
         people = self._weights.weigh(tx, folded, version)
         self._people.write(tx, [person._replace(version=version) for person in people])
