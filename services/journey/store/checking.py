@@ -35,12 +35,14 @@ from services.journey.store.reclock import Reclock
 from services.journey.store.recount import Recount
 from services.journey.store.refolding import NO_KEY, Derive, Other, advance, key_of, things_of
 from services.journey.store.releases import Releases
+from services.journey.store.tables import PERSON
 from services.journey.store.touchpoints import Span, Touchpoints
 from services.journey.store.weights import MOST_BYTES
 from services.shared.bus import Bus
 from services.shared.checked import Checked, finished
 from services.shared.config import Settings
 from services.shared.db import Database
+from services.shared.paging import pages
 
 PAGE = 200
 _case = msgspec.json.Decoder(CaseFact)
@@ -99,17 +101,8 @@ class Checking:
 
     def _all(self) -> Iterator[Person]:
         """Everybody, former people too."""
-        last = -1
-        while True:
-            rows = self._db.execute(
-                self._tx,
-                "SELECT root_id FROM person WHERE root_id > :last ORDER BY root_id LIMIT :page",
-                {"last": last, "page": PAGE},
-            )
-            if not rows:
-                return
-            last = rows[-1][0]
-            yield from self._read([row[0] for row in rows])
+        for page in pages(self._db, self._tx, PERSON, (), PAGE):
+            yield from self._read([row[0] for row in page])
 
     def _first(self, sample: int, last: str) -> Iterator[Person]:
         while sample > 0:

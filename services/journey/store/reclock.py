@@ -11,11 +11,12 @@ from services.journey.domain.derive import Derived
 from services.journey.store.clocks import SOURCE_ITSELF, Clock, Clocks, Day
 from services.journey.store.identities import Identities
 from services.journey.store.refolding import Derive
+from services.journey.store.tables import CLOCK_DAY
 from services.shared.db import Database
+from services.shared.paging import pages
 
 MAX_KNOWN = 100_000
 """Days of clocks are forgotten once there are so many, so that memory stays bounded."""
-PAGE = 1000
 
 
 class Difference(NamedTuple):
@@ -51,20 +52,9 @@ class Reclock:
 
     def look_at_all(self) -> None:
         """Look at all that is kept of clocks, also of those that no touchpoint is told by any more."""
-        place: tuple[str, int, int] | None = None
-        while True:
-            rows = self._db.execute(
-                self._tx,
-                "SELECT source, device_id, day FROM clock_day "
-                + ("WHERE (source, device_id, day) > (CAST(:source AS text), :device, :day) " if place is not None else "")
-                + "ORDER BY source, device_id, day LIMIT :page",
-                {"page": PAGE, **(dict(zip(("source", "device", "day"), place, strict=True)) if place is not None else {})},
-            )
-            for source, device, day in rows:
+        for page in pages(self._db, self._tx, CLOCK_DAY, ()):
+            for source, device, day in page:
                 self._least(Clock(source, device), day)
-            if len(rows) < PAGE:
-                return
-            place = tuple(rows[-1])
 
     def _clock(self, derived: Derived) -> Clock:
         if derived.device is None:
