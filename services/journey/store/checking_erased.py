@@ -35,8 +35,8 @@ class CheckingErased:
 
     def __init__(self, database: Database, tx: Connection, result: Checked, partitions: int | None) -> None:
         self._db, self._tx, self._result, self._partitions = database, tx, result, partitions
-        self._times = {row[1]: row[0] for row in database.execute(tx, "SELECT id, at_us FROM erasure")}
-        self._ids = {row[0] for row in database.execute(tx, "SELECT id FROM erasure")}
+        erasures = database.execute(tx, "SELECT id, at_us FROM erasure")
+        self._ids, self._times = {row[0] for row in erasures}, {row[1] for row in erasures}
 
     def steps(self) -> Iterator[None]:
         """Everything, in pages."""
@@ -51,12 +51,8 @@ class CheckingErased:
     def _receipts(self) -> Iterator[None]:
         """Sums that have to come out: months that go, people, and a touchpoint for every ghost at least."""
         receipts, people, touchpoints = Receipts(self._db), 0, 0
-        waiting = dict(
-            map(
-                tuple,
-                self._db.execute(self._tx, "SELECT erasure, count(*) FROM gone_month WHERE erasure IS NOT NULL GROUP BY erasure"),
-            )
-        )
+        rows = self._db.execute(self._tx, "SELECT erasure, count(*) FROM gone_month WHERE erasure IS NOT NULL GROUP BY erasure")
+        waiting = {row[0]: row[1] for row in rows}
         for page in pages(self._db, self._tx, ERASURE, ()):
             for (id,) in page:
                 with self._result.reading("", f"receipt of erasure {id}"):

@@ -170,12 +170,8 @@ class Shadow:
             columns = ", ".join(column.name for column in table.columns)
             tx.exec_driver_sql(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM {live}{table.name}")
         identities = Identities(self.database)
-        sent = [row[0] for row in tx.exec_driver_sql(f"SELECT members FROM {live}identity_set WHERE has_ghosts").fetchall()]
-        ids = {
-            row[0]: row[1]
-            for row in tx.exec_driver_sql(f"SELECT members, id FROM {live}identity_set WHERE has_ghosts").fetchall()
-        }
-        members = {text: tuple(map(int, text.split())) for text in sent}
+        haunted = tx.exec_driver_sql(f"SELECT id, members FROM {live}identity_set WHERE has_ghosts").fetchall()
+        members = {row[0]: tuple(map(int, row[1].split())) for row in haunted}
         known = {one.id: one for one in identities.read_ids(tx, {member for of in members.values() for member in of})}
         wanted = {of: is_customer(known[of[0]].name) for of in members.values()}
 
@@ -183,8 +179,7 @@ class Shadow:
             return {of: Form(of, of[0] if wanted[of] else None, frozenset()) for of in sets}
 
         made, _ = identities.intern(tx, wanted, as_sent)
-        moves = [(ids[text], made[of].id) for text, of in members.items()]
-        renumbered = Keys({"old": "bigint", "new": "bigint"}, [(old, -new) for old, new in moves])
+        renumbered = Keys({"old": "bigint", "new": "bigint"}, [(old, -made[of].id) for old, of in members.items()])
         self.database.execute(tx, "UPDATE ghost SET set_id = k.new FROM {k} WHERE ghost.set_id = k.old", k=renumbered)
         tx.exec_driver_sql("UPDATE ghost SET set_id = -set_id WHERE set_id < 0")
         tx.exec_driver_sql("UPDATE identity_set SET has_ghosts = true")

@@ -33,6 +33,11 @@ from services.shared.db import Database, Keys
 PAGE = 5_000
 KEPT = frozenset({INSTALLATION.name, UNPUBLISHED.name, GONE_MONTH.name, ERASURE.name, ERASED_PERSON.name, DONE.name})
 """Tables that no touchpoint and no command brings back: what was published, and what was done. They stay as they are, or are kept up here."""
+_KEPT_VERSIONS = {
+    MONTH.name: "LEFT JOIN kept_month k ON k.root_id = o.root_id AND k.month = o.month",
+    PERSON.name: "LEFT JOIN kept_person k ON k.root_id = o.root_id",
+}
+"""{table with versions: where those that rows keep are, beside `o`}."""
 _BOTH = (
     "{new}month n JOIN {new}person q ON q.root_id = n.root_id JOIN person p ON p.person_id = q.person_id AND p.too_large = q.too_large "
     "JOIN month m ON m.root_id = p.root_id AND m.month = n.month"
@@ -53,6 +58,7 @@ class Switching:
         version = next_version(self._db, tx)
         self._keep_versions(tx, new)
         changed = self._list_changes(tx, new)
+        self._keep_person_versions(tx, new)
         for table in METADATA.sorted_tables:
             if table.name not in KEPT:
                 self._replace(tx, new, table, version)
@@ -104,16 +110,23 @@ class Switching:
         ((count,),) = self._execute(tx, "SELECT count(*) FROM changed_month")
         return int(count)
 
+    def _keep_person_versions(self, tx: Connection, new: str) -> None:
+        """`kept_person`: people none of whose months changed."""
+        self._temporary(tx, "kept_person", "root_id BIGINT PRIMARY KEY, version BIGINT")
+        self._execute(
+            tx,
+            "INSERT INTO kept_person SELECT q.root_id, p.version FROM {new}person q JOIN person p ON p.person_id = q.person_id "
+            "WHERE NOT EXISTS (SELECT 1 FROM changed_month c WHERE c.root_id = q.root_id)",
+            new=new,
+        )
+
     # -- what takes its place -----------------------------------------------------------------------------------------------
 
     def _replace(self, tx: Connection, new: str, table: Table, version: int) -> None:
         columns = [column.name for column in table.columns]
-        chosen = [self._value(table, column) for column in columns]
-        kept = "LEFT JOIN kept_month k ON k.root_id = o.root_id AND k.month = o.month" if table is MONTH else ""
-        parameters: dict[str, object] = {"version": version} if table is MONTH else {}
-        if table is PERSON:
-            self._keep_person_versions(tx, new, version)
-            kept, parameters = "LEFT JOIN kept_person k ON k.root_id = o.root_id", {"version": version}
+        kept = _KEPT_VERSIONS.get(table.name, "")
+        chosen = ["coalesce(k.version, :version)" if kept and column == "version" else f"o.{column}" for column in columns]
+        parameters: dict[str, object] = {"version": version} if kept else {}
         self._execute(tx, f"DELETE FROM {table.name}")
         self._execute(
             tx,
@@ -126,21 +139,6 @@ class Switching:
                 if isinstance(column.server_default, Identity):
                     last = f"(SELECT coalesce(max({column.name}), 0) + 1 FROM {table.name})"
                     self._execute(tx, f"SELECT setval(pg_get_serial_sequence('{table.name}', '{column.name}'), {last})")
-
-    def _value(self, table: Table, column: str) -> str:
-        if table in (MONTH, PERSON) and column == "version":
-            return "coalesce(k.version, :version)"
-        return f"o.{column}"
-
-    def _keep_person_versions(self, tx: Connection, new: str, version: int) -> None:
-        """`kept_person`: people none of whose months changed."""
-        self._temporary(tx, "kept_person", "root_id BIGINT PRIMARY KEY, version BIGINT")
-        self._execute(
-            tx,
-            "INSERT INTO kept_person SELECT q.root_id, p.version FROM {new}person q JOIN person p ON p.person_id = q.person_id "
-            "WHERE NOT EXISTS (SELECT 1 FROM changed_month c WHERE c.root_id = q.root_id)",
-            new=new,
-        )
 
     def _publish(self, tx: Connection, version: int) -> None:
         self._execute(tx, "DELETE FROM unpublished")
