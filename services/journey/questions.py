@@ -30,6 +30,7 @@ from services.journey.store.people import Person
 from services.journey.store.places import Place
 from services.journey.store.read import KnownJourney, Reading
 from services.journey.store.refolding import Derive, key_of
+from services.journey.store.relaying import is_identified
 from services.journey.store.resolving import Resolving
 from services.shared.config import Settings
 from services.shared.db import Database
@@ -75,7 +76,7 @@ class Questions:
         names = sorted(self._resolving.names_of(person.root, at_us), key=rank_key)
         answer = answers.person(person, self._described(person.root), names[:FIRST_IDENTITIES], len(names), self._now_us)
         answer["set_aside"] = answers.set_aside(person, self._bot_touchpoints)
-        return answer | {"identified": not self._resolving.name(person.root).startswith(("order:", "case:"))}
+        return answer | {"identified": is_identified(self._resolving.name(person.root))}
 
     def set_aside(self, after: str | None, limit: int) -> Page:
         """People who are set aside, by person_id."""

@@ -8,7 +8,6 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from schemas.channels import ChannelRules
 from schemas.touchpoint import Campaign, Page
 
-DIRECT = "direct"
 _NO_CAMPAIGN = Campaign()
 _NO_URL = urlsplit("")
 

@@ -23,12 +23,11 @@ from services.journey.store.ownership import Ownership
 from services.journey.store.people import People
 from services.journey.store.tables import ERASED_PERSON
 from services.journey.store.timing import Timing
-from services.journey.store.touchpoints import Incoming, Kept, Reference, Touchpoints
+from services.journey.store.touchpoints import NOBODY_YET, Incoming, Kept, Reference, Touchpoints
 from services.journey.store.versions import next_version
 from services.shared.bus import partition_of
 from services.shared.db import Database
 
-NOBODY_YET = 0
 Moved = Mapping[Reference, tuple[Kept, int]]
 
 
@@ -153,7 +152,7 @@ class Burial:
         yard.ghosts.put(tx, yard.ghosts.of(tx, anchors, yard.hidden.hiding(tx)))
         yard.touchpoints.remove(tx, list(anchors))
         self._hands.touch_copies(tx, {(kept.source, kept.id) for kept in refused}, (), self._affected)
-        self._forget_journeys(members, refused)
+        yard.people.forget_former_journeys(tx, members, [(kept.source, kept.id) for kept in refused])
         self._count(refused, new)
         untils: dict[tuple[int, int], None] = {}
         of_set = {one.id: one.as_sent for one in sets}
@@ -327,9 +326,6 @@ class Burial:
             self._yard.identities.rename(tx, {identity: hiding.name(name) for identity, name in names.items()})
             first = next(iter(self._marked.values()))
             self._removed.setdefault(first, Counter()).update(identities=len(names))
-
-    def _forget_journeys(self, members: Collection[int], removed: Iterable[Kept]) -> None:
-        self._yard.people.forget_former_journeys(self._tx, members, [(kept.source, kept.id) for kept in removed])
 
     def _count(self, refused: Mapping[Kept, int], new: Collection[Reference]) -> None:
         for kept, until_us in refused.items():

@@ -13,6 +13,7 @@ from schemas.identity import is_customer
 from services.journey.domain.identity import Identity
 from services.journey.domain.links import Form, Pair, classes, form, newest, representative
 from services.journey.store.identities import Identities
+from services.journey.store.people import person_ids
 from services.journey.store.tables import IDENTITY, IDENTITY_SET, JOURNEY, UNPUBLISHED
 from services.journey.store.versions import last_version
 from services.shared.bus import partition_of
@@ -146,7 +147,7 @@ class CheckingRows:
     def _journeys(self) -> Iterator[None]:
         """A journey's id is made from its person's id and its first touchpoint, also when it is gone."""
         for page in pages(self._db, self._tx, JOURNEY, ("root_id", "first_source", "first_id")):
-            people = self._person_ids({row[1] for row in page})
+            people = person_ids(self._db, self._tx, {row[1] for row in page})
             for id, root, source, first in page:
                 person_id = people.get(root, "")
                 with self._result.reading(person_id, f"journey {id}"):
@@ -155,7 +156,7 @@ class CheckingRows:
 
     def _unpublished(self) -> Iterator[None]:
         for page in pages(self._db, self._tx, UNPUBLISHED, ("version",)):
-            people = self._person_ids({row[1] for row in page})
+            people = person_ids(self._db, self._tx, {row[1] for row in page})
             keys = Keys({"root": "bigint", "month": "bigint"}, [(row[1], row[2]) for row in page])
             stored = self._db.execute(
                 self._tx,
@@ -172,8 +173,3 @@ class CheckingRows:
                 newest = versions.get((root, month), version)  # above it, if only what is not published changed since
                 self._result.compare(person_id, f"{what}: version", version, min(version, newest))
             yield None
-
-    def _person_ids(self, roots: set[int]) -> dict[int, str]:
-        keys = Keys({"id": "bigint"}, [(root,) for root in roots])
-        rows = self._db.execute(self._tx, "SELECT p.root_id, p.person_id FROM {k} JOIN person p ON p.root_id = k.id", k=keys)
-        return {row[0]: row[1] for row in rows}

@@ -20,7 +20,7 @@ from services.journey.domain.commands import Decision, read_decision
 from services.journey.store.commands import StoredCommand, StoredCommands, precedence_of
 from services.journey.store.hiding import Hidden, is_hidden
 from services.journey.store.identities import Identities
-from services.journey.store.people import unpack
+from services.journey.store.people import person_ids, unpack
 from services.journey.store.relaying import Unpublished, is_identified, record
 from services.journey.store.tables import MONTH
 from services.shared.bus import MAX_RECORD_BYTES, Bus, Record, partition_of
@@ -119,10 +119,10 @@ class CheckingTopic:
         if kept is None:
             self._result.compare("", what, "missing", "there")
             return
-        if any(is_hidden(names.get(id, "")) for id in (kept.one, kept.other) if id is not None):
+        if any(is_hidden(names.get(id, "")) for id in kept.identities):
             self._result.compare("", what, (kept.at_us, kept.action), (decision.at_us, decision.action))
             return
-        named = tuple(names.get(id, f"identity {id}") for id in (kept.one, kept.other) if id is not None)
+        named = tuple(names.get(id, f"identity {id}") for id in kept.identities)
         stored = Decision(kept.at_us, kept.id, kept.action, named, kept.by, kept.reason)
         if precedence_of(stored) >= precedence_of(decision):
             self._result.compare("", what, stored._replace(identities=()), decision._replace(identities=()))
@@ -146,11 +146,8 @@ class CheckingTopic:
         return carried
 
     def _names(self, tx: Connection, commands: Collection[StoredCommand]) -> dict[int, str]:
-        ids = {id for one in commands for id in (one.one, one.other) if id is not None}
-        rows = self._db.execute(
-            tx, "SELECT i.id, i.name FROM {k} JOIN identity i ON i.id = k.id", k=Keys({"id": "bigint"}, [(id,) for id in ids])
-        )
-        return {row[0]: row[1] for row in rows}
+        named = Identities(self._db).read_ids(tx, {id for one in commands for id in one.identities})
+        return {one.id: one.name for one in named}
 
     # -- months of people ---------------------------------------------------------------------------------------------------
 
@@ -251,13 +248,11 @@ class CheckingTopic:
 
     def _missing(self, tx: Connection, newest: NewestRecords, rows: Any) -> Suspected:
         """Months that the topic has no record of at all."""
-        keys = Keys({"id": "bigint"}, [(root,) for root in {row[0] for row in rows}])
-        people = self._db.execute(tx, "SELECT p.root_id, p.person_id FROM {k} JOIN person p ON p.root_id = k.id", k=keys)
-        person_ids = {row[0]: row[1] for row in people}
+        ids = person_ids(self._db, tx, {row[0] for row in rows})
         wanted: list[Key] = []
         for root, month in rows:
-            if root in person_ids:
-                key = month_key(person_ids[root], month_text(month))
+            if root in ids:
+                key = month_key(ids[root], month_text(month))
                 wanted.append((partition_of(key, self._partitions), key))
         unknown = set(wanted) - newest.of(wanted).keys()
         return self._evaluate(tx, [Newest(*key, -1, None, 0, False) for key in unknown])

@@ -234,6 +234,12 @@ class People:
         )
 
 
+def person_ids(database: Database, tx: Connection, roots: Collection[int]) -> dict[int, str]:
+    """The ids of those of these people who are known, by root."""
+    rows = database.execute(tx, "SELECT p.root_id, p.person_id FROM {k} JOIN person p ON p.root_id = k.id", k=_ids(roots))
+    return {row[0]: row[1] for row in rows}
+
+
 def pack(kept: bytes) -> bytes:
     """States and facts as they lie in the database: compressed, because they repeat themselves."""
     packed: bytes = lz4.block.compress(kept)

@@ -13,6 +13,8 @@ from services.journey.domain.mentions import mentions_in
 from services.journey.store.tables import MENTION, TOUCHPOINT
 from services.shared.db import Database, Keys
 
+NOBODY_YET = 0
+"""Owner of a touchpoint between being stored and being resolved, inside one transaction."""
 Reference = tuple[str, str, int]
 """(source, id, anchor's identity): what a touchpoint is stored under."""
 _COLUMNS = (

@@ -21,14 +21,11 @@ from services.journey.store.ownership import Lockable, NotLocked, Ownership
 from services.journey.store.people import People
 from services.journey.store.tables import INSTALLATION
 from services.journey.store.timing import Timing
-from services.journey.store.touchpoints import Incoming, Kept, New, Reference, Touchpoints, precedence
+from services.journey.store.touchpoints import NOBODY_YET, Incoming, Kept, New, Reference, Touchpoints, precedence
 from services.journey.store.versions import next_version
 from services.journey.store.weights import Weights
 from services.shared.db import Database
 from services.shared.migrating import migrate
-
-NOBODY_YET = 0
-"""Owner of a touchpoint between being stored and being resolved, inside one transaction."""
 
 
 def prepare(database: Database) -> UUID:
