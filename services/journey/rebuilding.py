@@ -212,7 +212,7 @@ def _alone(live: Database) -> Iterator[None]:
     busy = "another process is rebuilding journeys"
     if live.is_postgres:
         with closing(Database(live.url, live.schema, pool_size=1)) as own, own.idle() as session:
-            ((is_ours,),) = own.execute(session, "SELECT pg_try_advisory_lock(7462, hashtext(current_schema()))")
+            ((is_ours,),) = own.execute(session, "SELECT pg_try_advisory_lock(7463, hashtext(current_schema()))")  # 7462: clocks
             if not is_ours:
                 raise Unavailable(busy)
             yield

@@ -21,6 +21,7 @@ from schemas.touchpoint import Accepted
 from services.journey import rebuilding
 from services.journey.main import rebuild
 from services.journey.rebuilding import CATCHING_UP, STITCHING, SWITCHING
+from services.journey.store.clocks import Clocks
 from services.journey.store.switching import KEPT
 from services.journey.store.tables import METADATA
 from services.shared.bus import Outgoing, TopicSpec
@@ -346,6 +347,21 @@ def test_only_one_process_rebuilds(tmp_path: Path, database: Database) -> None:
         known(room)
         with closing(EmbeddedBus(tmp_path / "bus.db")) as bus:
             rebuild(settings, database, bus, step)
+
+
+def test_the_clock_of_a_source_with_the_name_of_the_schema_is_free_meanwhile(tmp_path: Path, database: Database) -> None:
+    taken = []
+
+    def step(done: int, total: int | None, doing: str) -> None:
+        with database.transaction() as tx:
+            if database.is_postgres:
+                tx.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+            Clocks(database).lock(tx, {"journey"}, alone={"journey"})
+        taken.append(doing)
+
+    with running(settings_of(tmp_path), database) as room:
+        rebuild(settings_of(tmp_path), database, room.bus, step)
+    assert STITCHING in taken
 
 
 # -- whose settings ------------------------------------------------------------------------------------------------------------
