@@ -97,7 +97,7 @@ class Writer:
         moved = self._give(tx, ownership, new, [*replaced, *risen.replaced], affected)
         self._meet_on_things(tx, ownership, new, affected)
         burial = self.burial(tx, ownership, affected)
-        if refuses:
+        if refuses and (risen.dropped or risen.doomed or ownership.has_marks()):
             self._refuse(burial, new, moved, risen, {one.kept.reference for one in again})
         self.end(tx, ownership, affected, burial, also)
         return burial.refused
