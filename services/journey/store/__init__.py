@@ -12,7 +12,7 @@
 | ownership, linking | who owns what, and what changes hands by touchpoints, links and unlinks |
 | releases, releasing, weights, aside | who is released, whose months are too large, who is set aside |
 | write | a batch of touchpoints, from records to facts, in one transaction |
-| erasing, burying, ghosts, hiding | erasures: what is removed, what is left of it, names under keyed hashes |
+| erasing, burying, ghosts, rising, hiding | erasures: what is removed, what is left of it, what comes again, names under keyed hashes |
 | spread, destination | over which partitions months are spread; what the topic they are published to has lost |
 | departing, receipts | months that are gone until the bus has their nulls; what became of erasures |
 | read, resolving | what the API asks; who is who at a time, and why |

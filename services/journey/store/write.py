@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from services.journey.domain.identity import NEVER_US, IdentitySet
 from services.journey.migrations import HISTORY
-from services.journey.store.burying import Burial, Hands, Risen, graveyard
+from services.journey.store.burying import Burial, Hands, graveyard
 from services.journey.store.commands import StoredCommands
 from services.journey.store.folding import Affected, Folding
 from services.journey.store.ghosts import Ghost
@@ -19,6 +19,7 @@ from services.journey.store.identities import END_US, Identities
 from services.journey.store.outcome import Folded
 from services.journey.store.ownership import Lockable, NotLocked, Ownership
 from services.journey.store.people import People
+from services.journey.store.rising import Risen, rise
 from services.journey.store.tables import INSTALLATION
 from services.journey.store.timing import Timing
 from services.journey.store.touchpoints import NOBODY_YET, Incoming, Kept, New, Reference, Touchpoints, precedence
@@ -74,7 +75,7 @@ class Writer:
         ownership = self.ownership()
         held = self._timing.lock(tx, batch, {one for one in also if isinstance(one, str)})
         ownership.lock(tx, {tuple(one.derived.identities) for one in batch}, {one for one in also if isinstance(one, int)})
-        risen = self._yard.rise(tx, ownership, batch) if refuses else Risen()
+        risen = rise(self._yard, tx, ownership, batch) if refuses else Risen()
         batch, displaced, copied = self._first_copies(tx, ownership, risen.kept(batch))
         if not batch:
             burial = self.burial(tx, ownership, {})
