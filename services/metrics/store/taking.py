@@ -14,21 +14,17 @@ import msgspec
 from sqlalchemy import Connection
 
 from schemas.calendar import Calendar
-from schemas.facts import Watermark
 from schemas.topics import JOURNEYS
-from services.metrics.domain.measures import effect_times
 from services.metrics.store import changes
 from services.metrics.store.changes import Change
-from services.metrics.store.facts import SEVERAL_DAYS, fact_of, kind_of
+from services.metrics.store.facts import EFFECT_COLUMNS, FACT_COLUMNS, FACT_TYPES, SEVERAL_DAYS, fact_of, row_of
 from services.metrics.store.summing import Summing
 from services.metrics.store.tables import EFFECT, FACT, PERSON_MONTH
 from services.shared.bus import Record
 from services.shared.db import Database, Keys
 from services.shared.errors import Rejected
 
-FACT_COLUMNS = ("partition", "person_id", "month", "key", "kind", "at_us", "until_us", "body")
 _MONTH_TYPES = {"partition": "integer", "person_id": "text", "month": "text"}
-_FACT_TYPES = {**_MONTH_TYPES, "key": "text"}
 _SAME_MONTH = "t.partition = k.partition AND t.person_id = k.person_id AND t.month = k.month"
 _VERSIONS = (
     f"SELECT t.partition, t.person_id, t.month, t.version, t.identified FROM {{k}} CROSS JOIN person_month t WHERE {_SAME_MONTH}"
@@ -85,7 +81,6 @@ class _Versioned(msgspec.Struct):
 
 _VERSION = msgspec.json.Decoder(_Versioned)
 _RECORD: msgspec.json.Decoder[_Published | None] = msgspec.json.Decoder(_Published | None)
-_WATERMARK = msgspec.json.Decoder(Watermark)
 
 
 class Taking:
@@ -121,32 +116,29 @@ class Taking:
         return erased
 
     def _write(self, tx: Connection, before: dict[MonthKey, Month], changed: dict[MonthKey, Month]) -> None:
-        kept = [(*key, month.version, month.identified) for key, month in sorted_items(changed) if month.version is not None]
+        kept = [(*key, month.version, month.identified) for key, month in _sorted_items(changed) if month.version is not None]
         forgotten = [key for key, month in changed.items() if month.version is None and key in before]
         self._database.insert(tx, PERSON_MONTH, (*_MONTH_TYPES, "version", "identified"), kept, _PUT_MONTH)
         self._database.delete(tx, PERSON_MONTH, Keys(_MONTH_TYPES, forgotten))
         left, came = [], []
-        for key, month in sorted_items(changed):
+        for key, month in _sorted_items(changed):
             old = before[key].facts if key in before else {}
             left += [(*key, fact_key) for fact_key in old if old[fact_key] != month.facts.get(fact_key)]
             came += [(key, fact_key, body) for fact_key, body in sorted(month.facts.items()) if old.get(fact_key) != body]
         several = [fact for fact in left if fact[3].startswith(tuple(f"{kind}/" for kind in SEVERAL_DAYS))]
-        self._database.delete(tx, EFFECT, Keys(_FACT_TYPES, several))
+        self._database.delete(tx, EFFECT, Keys(FACT_TYPES, several))
         put_again = {(*key, fact_key) for key, fact_key, _ in came}
-        self._database.delete(tx, FACT, Keys(_FACT_TYPES, [fact for fact in left if fact not in put_again]))
+        self._database.delete(tx, FACT, Keys(FACT_TYPES, [fact for fact in left if fact not in put_again]))
         self._insert_facts(tx, came)
 
     def _insert_facts(self, tx: Connection, came: Sequence[tuple[MonthKey, str, str]]) -> None:
         rows, effects = [], []
         for key, fact_key, body in came:
-            fact = fact_of(body)
-            kind = kind_of(fact)
-            *earlier, until_us = effect_times(fact)
-            rows.append((*key, fact_key, kind, fact.at_us, until_us, body))
-            if kind in SEVERAL_DAYS:
-                effects += [(kind, at_us, *key, fact_key) for at_us in earlier]
+            row = row_of(body)
+            rows.append((*key, fact_key, *row[:4]))
+            effects += [(*effect, *key, fact_key) for effect in row.earlier]
         self._database.insert(tx, FACT, FACT_COLUMNS, rows, _PUT_FACT)
-        self._database.insert(tx, EFFECT, ("kind", "at_us", *_FACT_TYPES), effects, "ON CONFLICT DO NOTHING")
+        self._database.insert(tx, EFFECT, EFFECT_COLUMNS, effects, "ON CONFLICT DO NOTHING")
 
 
 def stored_months(database: Database, tx: Connection, keys: Iterable[MonthKey]) -> dict[MonthKey, Month]:
@@ -182,17 +174,9 @@ def _differences(before: dict[MonthKey, Month], changed: dict[MonthKey, Month]) 
                     yield Change(*key, fact_key, sign, one.identified, body)
 
 
-def sorted_items(months: dict[MonthKey, Month]) -> list[tuple[MonthKey, Month]]:
+def _sorted_items(months: dict[MonthKey, Month]) -> list[tuple[MonthKey, Month]]:
     """In key order, so that neighbouring rows are written together and two writers never wait for each other in a circle."""
     return sorted(months.items(), key=lambda item: item[0])
-
-
-def watermark_of(record: Record) -> Watermark:
-    """Raises Rejected("not_a_watermark")."""
-    try:
-        return _WATERMARK.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Rejected("not_a_watermark", f"the record's key is that of a watermark: {error}") from error
 
 
 def _key_of(record: Record) -> MonthKey:

@@ -8,15 +8,17 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from schemas.facts import Watermark
 from services.metrics.store.tables import WATERMARK
-from services.metrics.store.taking import watermark_of
 from services.shared.bus import Record
 from services.shared.db import Database
+from services.shared.errors import Rejected
 
 Places = Mapping[tuple[str, int], int]
 """{(topic, partition): offset of the next record to read}."""
 
 _PUT = "ON CONFLICT (partition) DO UPDATE SET body = excluded.body, at_ms = excluded.at_ms"
+_WATERMARK = msgspec.json.Decoder(Watermark)
 _POSITIONS = msgspec.json.Decoder(dict[str, dict[str, int]])
 
 
@@ -35,8 +37,12 @@ def put(database: Database, tx: Connection, records: Sequence[Record]) -> None:
 
 
 def row_of(record: Record) -> tuple[str, int]:
-    """What is stored of a watermark record. Raises Rejected for one that is none."""
-    return msgspec.json.encode(watermark_of(record).watermark).decode(), record.timestamp_ms
+    """What is stored of a watermark record. Raises Rejected("not_a_watermark") for one that is none."""
+    try:
+        found = _WATERMARK.decode(record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Rejected("not_a_watermark", f"the record's key is that of a watermark: {error}") from error
+    return msgspec.json.encode(found.watermark).decode(), record.timestamp_ms
 
 
 def rows(database: Database, tx: Connection) -> dict[int, tuple[str, int]]:
