@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
@@ -17,7 +18,6 @@ WAIT_S = 60.0
 """How long a call goes on trying while the service is away or busy."""
 ANSWER_S = 900.0
 """How long one answer may take: a check recounts everything that is stored."""
-CHUNK_BYTES = 64 * 1024
 NDJSON = "application/x-ndjson"
 _RETRIED = frozenset({429, 503, 504})
 
@@ -72,8 +72,7 @@ class Service:
             self._connection.request("GET", self._prefix + asked, None, {**self._headers, "Accept": NDJSON})
             with self._connection.getresponse() as response:
                 if response.status != 200:
-                    problem = _decoded(response.read(), response.status, self.url) or {}
-                    raise Rejected(str(problem.get("code")), str(problem.get("message")))
+                    raise _refused(_decoded(response.read(), response.status, self.url), response.status)
                 for line in response:
                     yield msgspec.json.decode(line)
         except (OSError, http.client.HTTPException) as error:
@@ -83,14 +82,14 @@ class Service:
     def post(self, path: str, body: object) -> Any:
         return self._call("POST", path, msgspec.json.encode(body), {"Content-Type": "application/json"})
 
-    def download(self, path: str, into: BinaryIO) -> int:
-        """Write the answer at `path` as it comes; returns its bytes. Not tried again."""
+    def download(self, path: str, into: BinaryIO) -> None:
+        """Write the answer at `path` as it comes. Not tried again."""
         try:
             self._connection.request("GET", self._prefix + path, None, self._headers)
             with self._connection.getresponse() as response:
                 if response.status != 200:
                     raise _refused(_decoded(response.read(), response.status, self.url), response.status)
-                return _copied(response, into)
+                shutil.copyfileobj(response, into)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise Unavailable(f"no Waypost answers at {self.url} ({error}); start one with `waypost up`") from None
@@ -172,13 +171,6 @@ def _waiting(after: str) -> dict[str, str]:
 def _refused(answer: Any, status: int) -> Rejected:
     problem = answer if isinstance(answer, dict) else {}
     return Rejected(str(problem.get("code") or f"http_{status}"), str(problem.get("message") or f"the service answered {status}"))
-
-
-def _copied(response: http.client.HTTPResponse, into: BinaryIO) -> int:
-    size = 0
-    while chunk := response.read(CHUNK_BYTES):
-        size += into.write(chunk)
-    return size
 
 
 def _decoded(raw: bytes, status: int, url: str) -> Any:

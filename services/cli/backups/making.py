@@ -7,21 +7,21 @@ the bus. The copy is made aside and renamed when everything is on the disk; a fo
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
 from schemas.times import format_time
+from services.cli.backups.folders import appear, aside, sync
 from services.cli.backups.manifest import FORM, NAME, File, Manifest, file_of
 from services.shared import backups
 from services.shared.clock import Clock
-from services.shared.errors import Misconfigured, Unavailable
+from services.shared.errors import Misconfigured
 
 DATABASES = ("metrics.db", "journey.db", "ingest.db", "bus.db")
 """In the order of copying."""
@@ -44,49 +44,18 @@ def back_up(
         raise Misconfigured(f"{data} holds no installation: {', '.join(missing)} is missing")
     if target.exists():
         raise Misconfigured(f"{target} is there already; name a new folder")
-    with backups.one_at_a_time(data), _aside(target) as aside:
+    with backups.one_at_a_time(data), aside(target, "made") as folder:
         begun = backups.Backup(uuid.uuid4().hex, str(target.absolute()), format_time(clock()))
         backups.remember(data, begun)
         progress = _Counted(sum((data / name).stat().st_size for name in DATABASES), on_progress)
-        files = [_copy(data / name, aside / name, progress) for name in DATABASES]
-        files += [_copied_plainly(data / name, aside / name) for name in (backups.FILE, PRIVATE) if (data / name).exists()]
-        with closing(sqlite3.connect(f"file:{aside / 'journey.db'}?immutable=1", uri=True)) as journey:
+        files = [_copy(data / name, folder / name, progress) for name in DATABASES]
+        files += [_copied_plainly(data / name, folder / name) for name in (backups.FILE, PRIVATE) if (data / name).exists()]
+        with closing(sqlite3.connect(f"file:{folder / 'journey.db'}?immutable=1", uri=True)) as journey:
             epoch = epoch_of(journey)
         manifest = Manifest(FORM, begun.id, version("waypost"), begun.made_at, epoch, files)
-        _write(aside / NAME, msgspec.json.format(msgspec.json.encode(manifest)))
-        appear(aside, target)
+        _write(folder / NAME, msgspec.json.format(msgspec.json.encode(manifest)))
+        appear(folder, target)
     return manifest
-
-
-def appear(aside: Path, target: Path) -> None:
-    """Give a finished folder its name, durably."""
-    sync_folder(aside)
-    aside.rename(target)
-    sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """What was made or renamed in a folder survives a power cut from now on."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-@contextmanager
-def _aside(target: Path) -> Iterator[Path]:
-    """A folder beside the target, for its owner alone; what an interrupted backup left of it is deleted."""
-    aside = target.with_name(f".{target.name}.unfinished")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(mode=0o700)
-        yield aside
-    except (OSError, sqlite3.Error) as error:
-        raise Unavailable(f"the backup could not be made: {error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 class _Counted:
@@ -108,7 +77,7 @@ def _copy(source: Path, target: Path, progress: _Counted) -> File:
         old.backup(new, pages=PAGES, progress=lambda _, left, total: progress.at((total - left) * page_bytes))
         revision = _revision(old)
         old.execute("COMMIT")
-    _sync(target)
+    sync(target)
     progress.done += target.stat().st_size
     return file_of(target, revision)
 
@@ -129,8 +98,3 @@ def _write(target: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(file: Path) -> None:
-    with open(file, "rb") as opened:
-        os.fsync(opened.fileno())

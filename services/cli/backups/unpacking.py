@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from services.cli.backups.making import appear
+from services.cli.backups.folders import appear, aside, sync
 from services.cli.backups.manifest import Manifest, read
-from services.shared.errors import Misconfigured, Unavailable
+from services.shared.errors import Misconfigured
 
 
 @contextmanager
@@ -23,23 +22,14 @@ def unpacked(backup: Path, data: Path) -> Iterator[tuple[Path, Manifest]]:
     if data.exists():
         raise Misconfigured(f"{data} is there already; name a new folder (nothing is ever overwritten)")
     manifest = read(backup)
-    aside = data.with_name(f".{data.name}.unfinished")
-    try:
-        data.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(mode=0o700)
+    with aside(data, "restored") as folder:
         for file in manifest.files:
-            shutil.copy(backup / file.name, aside / file.name)
-        _leave_groups(aside / "bus.db")
-        yield aside, manifest
-        for path in aside.iterdir():
-            with open(path, "rb") as opened:
-                os.fsync(opened.fileno())
-        appear(aside, data)
-    except (OSError, sqlite3.Error) as error:
-        raise Unavailable(f"the backup could not be restored: {error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            shutil.copy(backup / file.name, folder / file.name)
+        _leave_groups(folder / "bus.db")
+        yield folder, manifest
+        for path in folder.iterdir():
+            sync(path)
+        appear(folder, data)
 
 
 def _leave_groups(bus: Path) -> None:
