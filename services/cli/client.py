@@ -6,6 +6,7 @@ import http.client
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -67,32 +68,19 @@ class Service:
     def lines(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[Any]:
         """The JSON lines at `path` as they come; waits for the first as `get` does. Raises Unavailable if they end before their time."""
         asked = f"{path}?{urlencode(query, doseq=True)}" if query else path
-        self.get("/health/live")  # waits until the service answers
-        try:
-            self._connection.request("GET", self._prefix + asked, None, {**self._headers, "Accept": NDJSON})
-            with self._connection.getresponse() as response:
-                if response.status != 200:
-                    raise _refused(_decoded(response.read(), response.status, self.url), response.status)
-                for line in response:
-                    yield msgspec.json.decode(line)
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise Unavailable(f"{self.url}{path} did not come to its end: {error}") from None
+        with self._streamed(asked, {"Accept": NDJSON}) as response:
+            for line in response:
+                yield msgspec.json.decode(line)
 
     def post(self, path: str, body: object) -> Any:
         return self._call("POST", path, msgspec.json.encode(body), {"Content-Type": "application/json"})
 
     def download(self, path: str, into: BinaryIO) -> None:
-        """Write the answer at `path` as it comes. Not tried again."""
-        try:
-            self._connection.request("GET", self._prefix + path, None, self._headers)
-            with self._connection.getresponse() as response:
-                if response.status != 200:
-                    raise _refused(_decoded(response.read(), response.status, self.url), response.status)
-                shutil.copyfileobj(response, into)
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise Unavailable(f"no Waypost answers at {self.url} ({error}); start one with `waypost up`") from None
+        """Write the answer at `path` as it comes; waits for the first of it as `get` does. Raises Unavailable if it ends before its time."""
+        with self._streamed(path, {}) as response:
+            shutil.copyfileobj(response, into)
+            if response.length:  # http.client takes an answer that was cut off for a whole one
+                raise http.client.IncompleteRead(b"", response.length)
 
     def delete(self, path: str, after: str = "") -> Any:
         """With `after` as in `get`."""
@@ -122,6 +110,20 @@ class Service:
             self._connection.close()
             return False
         return True
+
+    @contextmanager
+    def _streamed(self, path: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPResponse]:
+        """An answer to be read as it comes, once the service answers at all; it is not asked for twice."""
+        self.get("/health/live")
+        try:
+            self._connection.request("GET", self._prefix + path, None, {**self._headers, **headers})
+            with self._connection.getresponse() as response:
+                if response.status != 200:
+                    raise _refused(_decoded(response.read(), response.status, self.url), response.status)
+                yield response
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise Unavailable(f"{self.url}{path} did not come to its end: {error}") from None
 
     def _call(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], expected: tuple[int, ...] = (200, 202)

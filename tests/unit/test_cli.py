@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from services.cli.parts import open_bus, open_database, topic_specs
 from services.cli.rejected import selected
 from services.cli.serving import address, listen
 from services.shared.config import load
-from services.shared.errors import Misconfigured
+from services.shared.errors import Misconfigured, Unavailable
 
 
 def test_a_comparison_is_right_only_if_both_sides_are_equal() -> None:
@@ -50,6 +52,21 @@ def test_an_ipv6_address_is_written_in_brackets() -> None:
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(Misconfigured, match="is no address of a service"):
         Service(url)
+
+
+def test_a_download_that_was_cut_off_is_not_taken_for_a_whole_one() -> None:
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            for said in (b"Content-Length: 2\r\n\r\n{}", b'Content-Length: 100\r\n\r\n{"person_id":'):
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + said)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        answering = pool.submit(answer, server)
+        with closing(Service(address(server))) as service, pytest.raises(Unavailable, match="did not come to its end"):
+            service.download("/v1/persons/customer_id:c/export", io.BytesIO())
+        answering.result(10)
 
 
 def test_the_write_key_comes_from_the_command_line_or_the_data_folder(tmp_path: Path) -> None:
