@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
@@ -14,9 +13,19 @@ from services.metrics import asked
 from services.metrics.desk import Desk
 from services.metrics.docs import EvidenceAnswer
 from services.metrics.evidence import evidence
-from services.shared.http import After, Timeout, csv_answer, next_cursor, wait_s, wants_csv
-
-Text = Annotated[str | None, Query()]
+from services.shared.http import (
+    After,
+    Cursor,
+    Format,
+    Limit,
+    Text,
+    Timeout,
+    csv_answer,
+    json_answer,
+    next_cursor,
+    wait_first,
+    wants_csv,
+)
 
 
 def router(desk: Desk, retention: asked.Retention) -> APIRouter:
@@ -35,17 +44,15 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
         grain: Text = None,
         by: Annotated[str | None, Query(description="as of the KPI: the row of which each is evidence is told with it")] = None,
         as_of: Text = None,
-        limit: Annotated[str | None, Query(description="rows of a page, at most 1,000; 100 unless given")] = None,
-        cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
-        format: Annotated[str | None, Query(description="json or csv")] = None,
+        limit: Limit = None,
+        cursor: Cursor = None,
+        format: Format = None,
         after: After = None,
         timeout: Timeout = None,
     ) -> Response:
         declared = asked.kpi_of(id)
         question, rows, since = asked.evidence_question(declared, request, desk.clock(), retention)
-        seconds = wait_s(timeout)
-        if after:
-            desk.wait_for(after, seconds)
+        wait_first(desk.wait_for, after, timeout)
         with desk.question("evidence") as (answers, basis):
             page = evidence(answers, question, rows, since)
         more = next_cursor(page.next_page) if page.next_page is not None else None
@@ -69,6 +76,6 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
             "evidence": page.rows,
             "next_cursor": more,
         }
-        return Response(msgspec.json.encode(body), media_type="application/json")
+        return json_answer(body)
 
     return routes
