@@ -42,8 +42,8 @@ def orders(*days: str, **fields: Any) -> list[OrderFact]:
     found: list[OrderFact] = []
     for i, day in enumerate(days):
         earlier = [noon(one) for one in days[:i]]
-        previous = earlier[-1:] or [None]
-        second = earlier[-2:-1] or [None]
+        previous: list[int | None] = [*earlier[-1:]] or [None]
+        second: list[int | None] = [*earlier[-2:-1]] or [None]
         before = [one for one in earlier if previous[0] is not None and one // (24 * HOUR_US) < previous[0] // (24 * HOUR_US)]
         place = Place(noon(day), noon(days[0]), noon(days[0]), previous[0], second[0], before[-1] if before else None)
         given: dict[str, Any] = {"system": "shop", "stage": "purchase", "channel": "web", "source": "shop", "places": [place]}
