@@ -1,7 +1,7 @@
 # What there is to run. Everything sets itself up first: a plain python3 (3.11 or newer) is enough.
 #
 #   make demo            a generated year of journeys, checked, then served until Ctrl-C   (ARGS=--exit ends instead)
-#   make test            style, types, import rules, all tests
+#   make test            style, types, import rules, all tests, two files at a time   (ARGS="-n 0 tests/unit": these, one by one)
 #   make bench           the table of what it must reach
 #   make migration       write down how a room's tables change   (ROOM=journey NAME="what changes")
 #   make lock            pin the dependencies anew
@@ -31,7 +31,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -42,11 +42,11 @@ class Bench:
 
     @cached_property
     def kafka(self) -> Kafka:
-        return self._started(Kafka())
+        return self._started(Kafka(java=()))
 
     @cached_property
     def postgres(self) -> Postgres:
-        return self._started(Postgres())
+        return self._started(Postgres({}))
 
     @property
     def sizes(self) -> tuple[int, int]:

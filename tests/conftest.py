@@ -5,12 +5,16 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.parts.kafka import LEAVES_SOCKETS, Kafka
 from tests.parts.postgres import Postgres
@@ -18,10 +22,21 @@ from tests.parts.server import PartMissing
 
 Part = TypeVar("Part", Kafka, Postgres)
 
+settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # no test fails because the machine has other things to do
+
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 4 * 1024**3
+"""More than all files of a run."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """All warnings are errors but this one, which kafka-python gives when it is imported on Python 3.11 and 3.12."""
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+    if os.environ.get("WAYPOST_TEST_KAFKA") and config.getoption("numprocesses", None):
+        raise pytest.UsageError("WAYPOST_TEST_KAFKA is one Kafka, and two tests at a time need one each: run with -n 0")
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)  # no test cuts the power, so nothing need wait for a disk
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -15,19 +16,22 @@ from sqlalchemy import make_url
 
 from tests.parts.server import PartMissing, Server, free_port
 
+SOON = {"fsync": "off", "full_page_writes": "off"}
+"""It need not wait for a disk: what it has written outlives its processes, and no test cuts the power."""
+
 
 class Postgres:
     """A PostgreSQL of our own on a free port of 127.0.0.1, or the one of the URL in `WAYPOST_TEST_POSTGRES` (which nobody may stop).
 
-    Raises PartMissing if neither can be had.
+    `settings` are further ones of the server. Raises PartMissing if neither can be had.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] = SOON) -> None:
         self.url = os.environ.get("WAYPOST_TEST_POSTGRES", "")
         self.ours = not self.url
         if self.ours:
             self._folder = Path(tempfile.mkdtemp(prefix="waypost-postgres-"))
-            self._server = self._install()
+            self._server = self._install(settings)
 
     def start(self) -> None:
         """Start it, with the data and on the port that it had before."""
@@ -64,7 +68,7 @@ class Postgres:
             connection.execute(f'CREATE DATABASE "{name}"')  # made above: hexadecimal digits
         return url.set(drivername="postgresql+psycopg", database=name).render_as_string(False)
 
-    def _install(self) -> Server:
+    def _install(self, more: Mapping[str, str]) -> Server:
         binaries = _binaries()
         user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
         if user is not None:
@@ -83,7 +87,13 @@ class Postgres:
         done = subprocess.run(make, capture_output=True, text=True, check=False, cwd="/", user=user, group=user)
         if done.returncode:
             raise PartMissing(f"initdb failed: {done.stderr}")
-        settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 200}
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "unix_socket_directories": "",
+            "max_connections": 200,
+            **more,
+        }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         command = [str(binaries / "postgres"), "-D", str(data), *options]

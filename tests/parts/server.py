@@ -10,6 +10,10 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from random import Random
+
+PORTS = range(16_384, 32_768)
+"""Below those that Linux and others give to connections by themselves."""
 
 
 class PartMissing(Exception):
@@ -17,11 +21,23 @@ class PartMissing(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that is the caller's for as long as this process lives, whether or not somebody listens on it.
+
+    Nobody else is given it: connections take theirs from a higher range, and what keeps it from the tests that run beside these
+    is that the UDP port of the same number is bound.
+    """
+    for port in Random().sample(PORTS, len(PORTS)):
+        reserved = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reserved.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            reserved.close()
+        else:
+            reserved.detach()
+            return port
+    raise PartMissing(f"all ports from {PORTS.start} to {PORTS.stop - 1} are taken")
 
 
 class Server:
