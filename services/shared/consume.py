@@ -19,6 +19,8 @@ from services.shared.errors import Contended, Misplaced, PositionMoved, Rejected
 from services.shared.log import Log
 from services.shared.positions import Positions
 
+POLL_S = 0.1
+"""How long to wait for records before looking at anything else, such as whether to stop."""
 REPORT_S = 1.0
 """How often the bus is told, at most, how far the group has come."""
 LOOK_S = 2.0
@@ -145,7 +147,7 @@ class ConsumeLoop:
     def _poll(self, consumer: Consumer) -> list[Record]:
         """The next records; partitions whose position the bus does not have any more are stopped."""
         try:
-            return consumer.poll(0.5, self._batch)
+            return consumer.poll(POLL_S, self._batch)
         except Misplaced:
             self._seek_all(consumer)
             self._on_commit()

@@ -1,6 +1,6 @@
 """What runs in the processes that these tests start: `waypost` as it is, composed from parts that may be armed.
 
-Sessions of consumers are short here, so that a dead member is replaced soon.
+Sessions of consumers are short here, so that a dead member is replaced soon, and so are the pauses between two looks at what was away.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 from services.cli import parts
-from services.shared import db
+from services.journey import relay
+from services.shared import consume, db
 from services.shared.bus import Bus, embedded, kafka
 from services.shared.config import Settings
 from services.shared.db import Database
@@ -24,6 +25,7 @@ FUSE = "WAYPOST_TEST_FUSE"
 ISOLATION = "WAYPOST_TEST_ISOLATION"
 """The isolation of transactions on PostgreSQL, if not what Waypost asks for."""
 SESSION_S = 1.5
+LOOK_S, LONGEST_PAUSE_S = 0.5, 1.0
 IDLE_S = 3
 """How long a transaction in which nothing happens keeps its locks."""
 
@@ -37,6 +39,8 @@ def waypost(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     with ExitStack() as stack:
         for module, bus in ((embedded, embedded.EmbeddedBus), (kafka, kafka.KafkaBus)):
             stack.enter_context(patch.object(module, bus.__name__, partial(bus, session_timeout_s=SESSION_S)))
+        for loop in (consume, relay):
+            stack.enter_context(patch.multiple(loop, LOOK_S=LOOK_S, LONGEST_PAUSE_S=LONGEST_PAUSE_S))
         stack.enter_context(patch.object(db, "IDLE_IN_TRANSACTION_S", IDLE_S))
         stack.enter_context(patch.object(db, "ISOLATION", os.environ.pop(ISOLATION, db.ISOLATION)))
         if fuse and Path(fuse).exists():
