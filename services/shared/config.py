@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     )
     replication: Annotated[int, Field(ge=1, le=9)] = Field(1, description="replicas of every Kafka topic when it is created")
     retention_days: Annotated[int, Field(ge=1)] = Field(
-        30, description="how long the bus keeps touchpoints and rejected records, in days"
+        30, description="how long the bus keeps touchpoints, commands and rejected records, in days"
     )
     rejected_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         30, description="how long ingest keeps rejected records to be listed and replayed, in days"

@@ -5,8 +5,8 @@ split.py        one object, an array or NDJSON → the bytes of each item
 decode.py       an item's bytes → Touchpoint, or what is wrong with it
 explain.py      what msgspec says → code, JSON pointer, sentence
 exact.py        what msgspec lets through: depth, duplicate keys, NUL
-identities.py   normalised identities
 check.py        what types can't state: times, money, scales
+alias.py        whom an alias names, and the link that a trusted source gives with it
 ids.py          ids for touchpoints that came without one
 redact.py       personal-data rules: what is dropped or hashed first
 accept.py       all of it, one outcome per item
