@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from schemas.calendar import Calendar, first_day_of_month, month_of_day
 from services.metrics import ranged
+from services.metrics.domain.credit import Modelled
 from services.metrics.domain.cubes import BY_NAME, Cube, Dims
 from services.metrics.domain.kpis import Distinct, Kpi
 from services.metrics.domain.periods import Grain, Span, period_name, periods, segments, spans
@@ -19,6 +20,7 @@ from services.metrics.domain.rollups import Counts, add_counts
 from services.metrics.domain.stages import Journeys, Row, cubes_of, stage_rows, transition_rows
 from services.metrics.figures import Figures, Totals, add_to, cut, gather
 from services.metrics.load import agent_hours
+from services.metrics.modelling import Modelling
 from services.metrics.store.moments import Met
 from services.metrics.store.moments import Place as FactPlace
 from services.metrics.store.packing import merged
@@ -146,7 +148,11 @@ class Answers:
     def _figures(
         self, question: KpiQuestion, cube: Cube, names: tuple[str, ...], filters: Mapping[str, str]
     ) -> dict[int, Figures]:
-        """By period. Cubes hold people by periods of the calendar, and by windows as long as these."""
+        """By period. Cubes hold people by periods of the calendar, and by windows as long as these; models are computed now."""
+        formula = question.kpi.formula
+        if isinstance(formula, Modelled):
+            wanted = {*split_of(question), *filters}
+            return Modelling(self._reading, self.calendar, question, formula.model, wanted).figures(names)
         if not question.is_ranged:
             return gather(self._reading, self.calendar, cube, names, question)
         activities = (filters["activity"],) if "activity" in filters else ("order", "touchpoint")

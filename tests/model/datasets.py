@@ -17,6 +17,7 @@ from typing import Any
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CDNOW = DATA / "cdnow" / "CDNOW_master.txt"
 RETENTIONEERING = DATA / "retentioneering_ecom_v5" / "ecom.csv.gz"
+SNOWPLOW = DATA / "snowplow_fractribution" / "snowplow_fractribution_events.csv"
 SILENCE = timedelta(days=90)
 
 
@@ -184,3 +185,33 @@ def cdnow_published() -> dict[str, Any]:
 def buyer(days: list[date], end: date) -> Buyer:
     first, until = days[0], [day for day in days if day <= end]
     return Buyer(len(until) - 1, (until[-1] - first).days / 7, (end - first).days / 7, days[-1] > end)
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """As published with the sample: sessions by channel, and by model the (conversions, revenue) of channels that have any.
+
+    `linear_exposure` shares evenly among the channels of a path without repeats.
+    """
+
+    sessions: dict[str, int]
+    conversions: int
+    revenue: Decimal
+    tables: dict[str, dict[str, tuple[float, float]]]
+
+
+def snowplow(path: Path = SNOWPLOW.with_name("EXPECTED.json")) -> Attributed:
+    expected = json.loads(path.read_text("utf-8"))
+    published, computed = expected["published"], expected["computed_from_the_data"]
+    tables = {
+        "first": computed["first_touch"],
+        "last": published["last_touch"],
+        "linear_exposure": computed["linear_on_exposure_path"],
+        "shapley": published["shapley"],
+    }
+    return Attributed(
+        sessions=published["channel_sessions"],
+        conversions=published["conversions"],
+        revenue=Decimal(str(published["revenue"])),
+        tables={model: {name: (orders, money) for name, (orders, money) in table.items()} for model, table in tables.items()},
+    )

@@ -32,13 +32,15 @@ class Open(NamedTuple):
 def touches(events: Sequence[Event]) -> list[Touch]:
     """By the rules: a visit's channel, or a campaign's; inside a visit not the one of the touch before again."""
     found: list[Touch] = []
+    since_us = 0
     for i, event in enumerate(events):
         earlier = [other["time_us"] for other in events[:i] if other["channel"] == event["channel"]]
         starts = event["channel"] == "web" and (not earlier or event["time_us"] - earlier[-1] > HALF_HOUR_US)
+        since_us = event["time_us"] if starts else since_us
         if event["medium"] is None and not event["page"]:
             continue
         touch = Touch(event["time_us"], event["medium"] or "direct", event["campaign"])
-        again = event["channel"] == "web" and bool(found) and found[-1][1:] == touch[1:]
+        again = event["channel"] == "web" and bool(found) and found[-1].at_us >= since_us and found[-1][1:] == touch[1:]
         if starts or (event["medium"] is not None and not again):
             found.append(touch)
     return found

@@ -65,6 +65,14 @@ def test_columns_become_fields_and_values_become_types(tmp_path: Path) -> None:
     assert other["type"] == "waved"
 
 
+def test_a_field_may_hang_on_another_column(tmp_path: Path) -> None:
+    given = '[constants]\ntype = "t"\n[fields]\n"order.order_id" = { column = "id", when = "total" }\n'
+    given += '"order.currency" = { constant = "EUR", when = "total" }\n'
+    with_one, without = bodies(read(tmp_path, "id,total\n1,9\n2,\n", given))
+    assert with_one["order"] == {"order_id": "1", "currency": "EUR"}
+    assert "order" not in without
+
+
 def test_a_gzip_file_reads_like_a_plain_one(tmp_path: Path) -> None:
     text = b"who,when,what,total\nann,2026-01-15 12:00,view,\n"
     assert read(tmp_path, gzip.compress(text), MAP) == read(tmp_path, text, MAP)

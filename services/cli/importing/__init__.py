@@ -20,6 +20,7 @@ NDJSON holds one touchpoint a line and needs no map. A CSV file needs one; it is
     occurred_at = { column = "when", format = "%Y-%m-%d %H:%M:%S", time_zone = "Europe/Berlin" }
     "order.amount" = { column = "total", decimals = 2 }                       # a number with exactly so many decimals, as text
     "order.order_id" = { row_id = true, prefix = "o-" }                       # the row's own id
+    "order.currency" = { constant = "EUR", when = "total" }                   # always the same, where a column has anything
     channel = { column = "device", values = { desktop = "web", phone = "app" } }   # other values stay as they are
 
     [types]                           # a column whose values decide the type, and more where wanted

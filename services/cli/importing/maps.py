@@ -18,10 +18,13 @@ Constant = str | int | float | bool
 
 
 class Cell(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a field's value comes from: a column or the row's id, and what is done to it."""
+    """Where a field's value comes from: a column, the row's id or always the same, and what is done to it; nothing where the
+    column `when` is empty."""
 
     column: str | None = None
     row_id: bool = False
+    constant: str | None = None
+    when: str | None = None
     prefix: str = ""
     values: dict[str, Constant] = {}
     format: str | None = None
@@ -57,7 +60,7 @@ class Map(Struct, frozen=True, forbid_unknown_fields=True):
     def columns_used(self) -> set[str]:
         """Every column that the map speaks of."""
         cells = [cell for _, cell in _all_fields(self)]
-        named = {cell if isinstance(cell, str) else cell.column for cell in cells}
+        named = {name for cell in cells for name in ((cell,) if isinstance(cell, str) else (cell.column, cell.when))}
         return {name for name in (*named, self.id, self.types.column if self.types else None) if name is not None}
 
 
@@ -92,8 +95,8 @@ def _problems(found: Map) -> Iterator[str]:
 
 
 def _cell_problems(path: str, cell: Cell) -> Iterator[str]:
-    if (cell.column is None) == (not cell.row_id):
-        yield f"{path!r} takes either a column or row_id = true"
+    if (cell.column is not None) + cell.row_id + (cell.constant is not None) != 1:
+        yield f"{path!r} takes either a column or row_id = true or a constant"
     if cell.decimals is not None and not 0 <= cell.decimals <= 6:
         yield f"{path!r}: decimals are 0 to 6"
     if cell.time_zone is not None:

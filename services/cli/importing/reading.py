@@ -128,8 +128,8 @@ def _put(touchpoint: dict[str, Any], path: str, value: Constant) -> None:
 
 
 def _value(cell: Cell, cells: dict[str, str], row_id: str, empty: list[str]) -> Constant | None:
-    text = row_id if cell.column is None else cells[cell.column].strip()
-    if text in empty:
+    text = cells[cell.column].strip() if cell.column is not None else cell.constant or row_id
+    if text in empty or (cell.when is not None and cells[cell.when].strip() in empty):
         return None
     if text in cell.values:
         return cell.values[text]

@@ -145,8 +145,8 @@ class Fold:
         """One touch further, if it is one: a visit, or a campaign that is not just the one that the visit came by."""
         campaign, trail = touchpoint.campaign, self.state.trail
         one = Touch(touchpoint.time_us, marketing_channel, campaign.name if campaign is not None else None)
-        in_visit = touchpoint.channel in VISIT_CHANNELS
-        if not starts_visit and (campaign is None or (in_visit and trail.repeats(one))):
+        visit = self.state.visits.get(touchpoint.channel)
+        if not starts_visit and (campaign is None or (visit is not None and trail.repeats(one, visit.at_us))):
             return
         for path in trail.ended_path(one.at_us):
             self._put(path)

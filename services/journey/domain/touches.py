@@ -27,9 +27,9 @@ class Trail(Struct, array_like=True, frozen=True):
     fresh: int = 0
     path: PathFact | None = None
 
-    def repeats(self, touch: Touch) -> bool:
-        """Whether the newest touch is of the same channel and campaign."""
-        return bool(self.touches) and self.touches[-1][1:] == touch[1:]
+    def repeats(self, touch: Touch, since_us: int) -> bool:
+        """Whether the newest touch, if it came since then, is of the same channel and campaign."""
+        return bool(self.touches) and self.touches[-1].at_us >= since_us and self.touches[-1][1:] == touch[1:]
 
     def within(self, at_us: int, lookback_us: int) -> Trail:
         """Without the touches that are too old at this moment."""

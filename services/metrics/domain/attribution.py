@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from itertools import groupby, pairwise
 
 import msgspec
@@ -29,11 +30,11 @@ Label = tuple[str | None, str | None]
 """Marketing channel and campaign; of an order without any touch, none."""
 
 
-def allocated(total: int, weights: Sequence[int]) -> list[int]:
+def allocated(total: int, weights: Sequence[int] | Sequence[Fraction]) -> list[int]:
     """`total` in proportion to weights (not all 0), in whole numbers that add up to it: largest remainder (Hare 1857), the first
     among equals first."""
     whole = sum(weights)
-    shares = [total * weight // whole for weight in weights]
+    shares = [int(total * weight // whole) for weight in weights]
     left = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
     for i in left[: total - sum(shares)]:
         shares[i] += 1
@@ -112,7 +113,8 @@ def order_contributions(fact: OrderFact, calendar: Calendar) -> Iterator[Contrib
 
 
 def path_contributions(fact: PathFact, calendar: Calendar) -> Iterator[Contribution]:
-    """A path that has not converted, dated by its last touch, for as long as nothing follows."""
+    """Its last touch; and a path that has not converted, dated by that, for as long as nothing follows."""
+    yield Contribution("touches", "touches", fact.at_us, None, (fact.channels[-1], fact.campaigns[-1] or None), 1)
     for at_us, sign in ((fact.at_us, 1), *(((fact.ended_us, -1),) if fact.ended_us is not None else ())):
         for of, labels in (("channel", fact.channels), ("campaign", fact.campaigns)):
             yield from _path(of, labels, fact.stage, "lost", at_us, calendar.day_of(fact.at_us), sign)

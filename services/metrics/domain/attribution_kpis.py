@@ -1,13 +1,13 @@
-"""The KPIs of attribution. What each counts is in `attribution.py`, and how paths are modelled in `paths.py`."""
+"""The KPIs of attribution. What each counts is in `attribution.py`, what models make of all paths in `path_models.py`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from services.metrics.domain.credit import Credit, Model, Modelled
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Answer, Kpi, Measures, Side, Terms
-from services.metrics.domain.periods import Grain
-from services.metrics.domain.rollups import Counts
+from services.metrics.domain.kpis import Kpi, Total
+from services.metrics.domain.marketing_cubes import MODELLED_ORDERS, MODELLED_REVENUE
 
 _TOUCHES = (
     "A touch is the marketing channel of a visit, or of a customer touchpoint with a campaign; repeats are kept. A path is the last 50 "
@@ -45,24 +45,6 @@ _RULES = {
 }
 
 
-@dataclass(frozen=True)
-class Credit:
-    """Credit in millionths, of orders or of a currency's units; `orders` names what counts orders, in millionths as well."""
-
-    credit: str
-    orders: str
-
-    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
-        credit, orders = measures[self.credit], measures[self.orders]
-        return Answer(credit / 1_000_000, credit, None, (2 * orders + 1_000_000) // 2_000_000)
-
-    def text(self) -> str:
-        return f"{self.credit} / 1,000,000"
-
-    def terms(self, side: Side, grain: Grain) -> Terms | None:
-        return {self.credit: 1} if side == "numerator" else None
-
-
 def _orders(rule: str, title: str, words: str, source: str) -> Kpi:
     definition = f"Orders, credited to the marketing touches before them. {words} {_TOUCHES}"
     cube = BY_NAME["attribution"]
@@ -76,7 +58,42 @@ def _revenue(rule: str, title: str, words: str, source: str) -> Kpi:
     return Kpi(id, f"{title}: revenue", "currency", cube, formula, definition, source, per=("currency",))
 
 
+_MODELS: dict[Model, tuple[str, str, str]] = {
+    "markov": (
+        "Markov removal effect",
+        "In proportion to by how much fewer paths of a first-order Markov chain would convert if whoever comes to the channel was lost; "
+        "the chain's steps are those of all paths of the period, also of those without an order, dated by their last touch.",
+        "Anderl et al., IJRM 33 (2016); Archak et al., WWW 2010",
+    ),
+    "shapley": (
+        "Shapley value",
+        "For each set of channels that converted, in proportion to by how much the share of converting paths is larger with exactly this "
+        "set than with the set without the channel; evenly where it is larger for none. Paths without an order count with their last touch.",
+        "Fractribution's simplified Shapley value (Google, 2019)",
+    ),
+}
+
+
+def _model(rule: Model, title: str, words: str, source: str) -> Iterator[Kpi]:
+    formula = Modelled("credit", "orders", rule)
+    orders = f"Orders, credited to marketing channels by all paths. {words} {_TOUCHES}"
+    yield Kpi(f"attribution_{rule}", f"{title}: orders", "count", MODELLED_ORDERS, formula, orders, source)
+    revenue = f"The gross worth of orders, per currency, credited to marketing channels by all paths. {words} {_TOUCHES}"
+    id = f"attributed_revenue_{rule}"
+    yield Kpi(id, f"{title}: revenue", "currency", MODELLED_REVENUE, formula, revenue, source, per=("currency",))
+
+
 ATTRIBUTION_KPIS: tuple[Kpi, ...] = (
+    Kpi(
+        "marketing_touches",
+        "Marketing touches",
+        "count",
+        BY_NAME["touches"],
+        Total("touches"),
+        "Visits by the marketing channel that they came through, and customer touchpoints with a campaign; inside a visit a campaign "
+        "that was just seen is no further touch.",
+    ),
     *(_orders(rule, *words) for rule, words in _RULES.items()),
     *(_revenue(rule, *words) for rule, words in _RULES.items()),
+    *(kpi for rule, words in _MODELS.items() for kpi in _model(rule, *words)),
 )

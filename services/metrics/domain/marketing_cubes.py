@@ -21,6 +21,7 @@ def _paths(of: str) -> tuple[Cube, ...]:
 
 
 MARKETING_CUBES: tuple[Cube, ...] = (
+    Cube("touches", ("marketing_channel", "campaign"), (("marketing_channel", "campaign"),), ("touches",), ("path",)),
     Cube(
         "attribution",
         dims=("marketing_channel", "campaign", "stage"),
@@ -42,3 +43,14 @@ MARKETING_CUBES: tuple[Cube, ...] = (
     *_paths("channel"),
     *_paths("campaign"),
 )
+
+
+def _modelled(*apart: str) -> Cube:
+    """What models of paths come to: no rows are kept of it, it is computed from the counts above when it is asked for."""
+    sets = tuple((*apart, name, "stage") for name in ("marketing_channel", "campaign"))
+    return Cube(
+        "modelled", (*apart, "marketing_channel", "campaign", "stage"), sets, ("credit", "orders"), ("order", "path"), "dated"
+    )
+
+
+MODELLED_ORDERS, MODELLED_REVENUE = _modelled(), _modelled("currency")
