@@ -34,8 +34,7 @@ def converting(paths: Iterable[Path], removed: str | None = None) -> float:
                 arrived[target] += chance * count / steps[source].total()
         found += arrived.pop("(converted)", 0.0)
         arrived.pop("(lost)", None)
-        arrived.pop(removed or "", None)
-        on_the_way = arrived
+        on_the_way = {name: chance for name, chance in arrived.items() if name != removed}
     return found
 
 
