@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
+import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from typing import Any
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CDNOW = DATA / "cdnow" / "CDNOW_master.txt"
+INCIDENTS = DATA / "uci_incident_log" / "incident_event_log.zip"
 RETENTIONEERING = DATA / "retentioneering_ecom_v5" / "ecom.csv.gz"
 SNOWPLOW = DATA / "snowplow_fractribution" / "snowplow_fractribution_events.csv"
 SILENCE = timedelta(days=90)
@@ -214,4 +217,30 @@ def snowplow(path: Path = SNOWPLOW.with_name("EXPECTED.json")) -> Attributed:
         conversions=published["conversions"],
         revenue=Decimal(str(published["revenue"])),
         tables={model: {name: (orders, money) for name, (orders, money) in table.items()} for model, table in tables.items()},
+    )
+
+
+@dataclass(frozen=True)
+class IncidentLog:
+    """`last_rows` is the head and the last row of each incident, as they stand. `published` is EXPECTED.json.
+
+    Of those whose resolution has no time: `undated_reopened` were reopened, `undated_smooth` were neither reopened nor reassigned.
+    """
+
+    last_rows: str
+    published: dict[str, Any]
+    undated_reopened: int
+    undated_smooth: int
+
+
+def incident_log(path: Path = INCIDENTS) -> IncidentLog:
+    with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as raw:
+        head, *rows = io.TextIOWrapper(raw, "utf-8").read().splitlines()
+    last = {row.partition(",")[0]: row for row in rows}
+    undated = [row for row in csv.DictReader([head, *last.values()]) if row["resolved_at"] == "?"]
+    return IncidentLog(
+        last_rows="\n".join([head, *last.values()]),
+        published=json.loads(path.with_name("EXPECTED.json").read_text()),
+        undated_reopened=sum(row["reopen_count"] != "0" for row in undated),
+        undated_smooth=sum(row["reopen_count"] == row["reassignment_count"] == "0" for row in undated),
     )

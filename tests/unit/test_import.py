@@ -184,3 +184,44 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_example_is_a_map(path: Path) -> None:
     assert maps.load(path).columns_used()
+
+
+def test_a_row_may_be_several_touchpoints(tmp_path: Path) -> None:
+    found = bodies(
+        read(
+            tmp_path,
+            "no,opened,resolved,moves\n7,2026-01-01,2026-01-02,2\n8,2026-01-03,?,0\n",
+            """
+            empty = ["", "?"]
+            id = "no"
+            [constants]
+            "case.action" = "opened"
+            [fields]
+            "case.case_id" = "no"
+            occurred_at = { column = "opened", time_zone = "UTC" }
+            [[touchpoints]]
+            type = "case_opened"
+            [[touchpoints]]
+            type = "case_transferred"
+            unless = { moves = "0" }
+            constants = { "case.action" = "transferred" }
+            [[touchpoints]]
+            type = "case_resolved"
+            needs = ["resolved"]
+            constants = { "case.action" = "resolved" }
+            fields = { occurred_at = { column = "resolved", time_zone = "UTC" } }
+            """,
+        )
+    )
+    assert [(one["id"], one["case"]["action"], one["occurred_at"][:10]) for one in found] == [
+        ("7/1", "opened", "2026-01-01"),
+        ("7/2", "transferred", "2026-01-01"),
+        ("7/3", "resolved", "2026-01-02"),
+        ("8/1", "opened", "2026-01-03"),
+    ]
+
+
+def test_types_and_touchpoints_exclude_each_other(tmp_path: Path) -> None:
+    both = '[[touchpoints]]\ntype = "a"\n[types]\ncolumn = "what"\n'
+    with pytest.raises(Misconfigured, match="not both"):
+        read(tmp_path, "what\nx\n", both)

@@ -29,7 +29,16 @@ NDJSON holds one touchpoint a line and needs no map. A CSV file needs one; it is
     view = "product_viewed"
     buy = { type = "order_completed", constants = { "order.currency" = "EUR" }, fields = { "order.amount" = "total" } }
 
-What a value of `[types]` says wins over `[fields]`, and that over `[constants]`. A field path is `a` or `a.b`, as in the
+    [[touchpoints]]                   # instead of [types]: a row is several touchpoints, such as a case with the times of its life
+    type = "case_opened"
+    fields = { occurred_at = "opened" }
+    [[touchpoints]]
+    type = "case_resolved"
+    needs = ["resolved"]              # not in rows where this column is empty
+    unless = { state = "cancelled" }  # nor in those with this value
+    fields = { occurred_at = "resolved" }
+
+What a value of `[types]` or one of `[[touchpoints]]` says wins over `[fields]`, and that over `[constants]`. A field path is `a` or `a.b`, as in the
 JSON of a touchpoint. `format` is strptime's; without `time_zone` or an offset in the text, times are UTC; without `format`
 they are read as ISO 8601. A time without a time of day is that day's midnight in the map's time zone.
 

@@ -40,6 +40,13 @@ class Meaning(Struct, frozen=True, forbid_unknown_fields=True):
     fields: dict[str, str | Cell] = {}
 
 
+class Part(Meaning, frozen=True, forbid_unknown_fields=True):
+    """One of the touchpoints of a row. A row has none of it where a column of `needs` is empty, or one of `unless` has that value."""
+
+    needs: list[str] = []
+    unless: dict[str, str] = {}
+
+
 class Types(Struct, frozen=True, forbid_unknown_fields=True):
     column: str
     values: dict[str, str | Meaning] = {}
@@ -56,12 +63,14 @@ class Map(Struct, frozen=True, forbid_unknown_fields=True):
     constants: dict[str, Constant] = {}
     fields: dict[str, str | Cell] = {}
     types: Types | None = None
+    touchpoints: list[Part] = []
 
     def columns_used(self) -> set[str]:
         """Every column that the map speaks of."""
         cells = [cell for _, cell in _all_fields(self)]
         named = {name for cell in cells for name in ((cell,) if isinstance(cell, str) else (cell.column, cell.when))}
-        return {name for name in (*named, self.id, self.types.column if self.types else None) if name is not None}
+        asked = [name for part in self.touchpoints for name in (*part.needs, *part.unless)]
+        return {name for name in (*named, *asked, self.id, self.types.column if self.types else None) if name is not None}
 
 
 def load(path: Path) -> Map:
@@ -80,8 +89,10 @@ def load(path: Path) -> Map:
 def _problems(found: Map) -> Iterator[str]:
     if found.delimiter not in ("tab", "whitespace") and len(found.delimiter) != 1:
         yield 'delimiter is one character, "tab" or "whitespace"'
-    if found.types is None and "type" not in {**found.constants, **found.fields}:
-        yield "nothing gives the type: add [types], or type to [constants] or [fields]"
+    if found.types is not None and found.touchpoints:
+        yield "give [types] or [[touchpoints]], not both"
+    if found.types is None and not found.touchpoints and "type" not in {**found.constants, **found.fields}:
+        yield "nothing gives the type: add [types] or [[touchpoints]], or type to [constants] or [fields]"
     try:
         "".encode(found.encoding)
     except LookupError:
@@ -107,7 +118,8 @@ def _cell_problems(path: str, cell: Cell) -> Iterator[str]:
 
 
 def _meanings(found: Map) -> list[Meaning]:
-    return [meaning for meaning in (found.types.values.values() if found.types else ()) if isinstance(meaning, Meaning)]
+    told = found.types.values.values() if found.types else ()
+    return [*(meaning for meaning in told if isinstance(meaning, Meaning)), *found.touchpoints]
 
 
 def _all_constants(found: Map) -> list[str]:

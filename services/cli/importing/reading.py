@@ -79,10 +79,11 @@ def _from_rows(source: Input, found: Map) -> Iterator[Ready | Refused]:
             yield Refused(number, "invalid_row", cells)
             continue
         row_id = cells[found.id] if found.id else ids.of("\x1f".join(cells.values()).encode("utf-8", "surrogatepass"))
-        try:
-            yield _checked(number, msgspec.json.encode(mapped(found, cells, row_id)))
-        except Rejected as error:
-            yield Refused(number, error.code, error.message)
+        for id, meaning in _meanings(found, cells, row_id):
+            try:
+                yield _checked(number, msgspec.json.encode(mapped(found, meaning, cells, id)))
+            except Rejected as error:
+                yield Refused(number, error.code, error.message)
 
 
 def _checked(number: int, body: bytes) -> Ready | Refused:
@@ -91,10 +92,9 @@ def _checked(number: int, body: bytes) -> Ready | Refused:
     return Ready(number, body)
 
 
-def mapped(found: Map, cells: dict[str, str], row_id: str) -> dict[str, Any]:
-    """The touchpoint of one row. Raises Rejected, naming the column, for a cell that is not what the map says it is."""
+def mapped(found: Map, meaning: Meaning | None, cells: dict[str, str], row_id: str) -> dict[str, Any]:
+    """A touchpoint of one row. Raises Rejected, naming the column, for a cell that is not what the map says it is."""
     touchpoint: dict[str, Any] = {"id": row_id}
-    meaning = _meaning(found, cells)
     constants: dict[str, Constant] = {
         **found.constants,
         **({} if meaning is None else {"type": meaning.type, **meaning.constants}),
@@ -109,6 +109,16 @@ def mapped(found: Map, cells: dict[str, str], row_id: str) -> dict[str, Any]:
         if value is not None:
             _put(touchpoint, path, value)
     return touchpoint
+
+
+def _meanings(found: Map, cells: dict[str, str], row_id: str) -> Iterator[tuple[str, Meaning | None]]:
+    """The touchpoints of a row, each with its id: one, or those of [[touchpoints]] that it has."""
+    if not found.touchpoints:
+        yield row_id, _meaning(found, cells)
+    for number, part in enumerate(found.touchpoints, 1):
+        has_all = all(cells[name].strip() not in found.empty for name in part.needs)
+        if has_all and not any(cells[name].strip() == value for name, value in part.unless.items()):
+            yield f"{row_id}/{number}", part
 
 
 def _meaning(found: Map, cells: dict[str, str]) -> Meaning | None:
