@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from services.metrics.domain.credit import Credit, Model, Modelled
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import Kpi, Total
+from services.metrics.domain.kpis import OWN, Kpi, Total
 from services.metrics.domain.marketing_cubes import MODELLED_ORDERS, MODELLED_REVENUE
 
 _TOUCHES = (
@@ -92,6 +92,7 @@ ATTRIBUTION_KPIS: tuple[Kpi, ...] = (
         Total("touches"),
         "Visits by the marketing channel that they came through, and customer touchpoints with a campaign; inside a visit a campaign "
         "that was just seen is no further touch.",
+        source=OWN,
     ),
     *(_orders(rule, *words) for rule, words in _RULES.items()),
     *(_revenue(rule, *words) for rule, words in _RULES.items()),
