@@ -64,7 +64,8 @@ class _Fact(Struct, tag_field="kind", omit_defaults=True, kw_only=True, frozen=T
 
 class Day(_Fact, tag="day", kw_only=True, frozen=True):
     """All touchpoints of one person on one calendar day. `active`: the customer did something; `previous_active` is the day before
-    this on which that was so (YYYY-MM-DD), None if this is the first (also where `active` is false). `agents` has the agents who
+    this on which that was so (YYYY-MM-DD), None if this is the first (also where `active` is false). `channel_before` is the channel of
+    the customer's newest touchpoint before this day in the first of the day's journeys. `agents` has the agents who
     worked on a case, once for each hour of the clock and channel."""
 
     day: str
@@ -74,6 +75,7 @@ class Day(_Fact, tag="day", kw_only=True, frozen=True):
     items: list[Item]
     journeys: list[Cohort] = []
     person: Cohort | None = None
+    channel_before: str | None = None
     agents: list[Working] = []
 
     @property
@@ -193,12 +195,13 @@ class Touch(NamedTuple):
 
 
 class Place(Struct, array_like=True, frozen=True, gc=False):
-    """Where an order stands among the person's that stand, from `at_us` on: when the first one, the first one in the order's currency,
-    the one before it, the one before that, and the newest one on a day before the previous one's day were placed. None: there is none."""
+    """Where an order stands among the person's that stand, from `at_us` on: when the first one, the first one in the order's currency
+    (None: it is that one), the one before it, the one before that, and the newest one on a day before the previous one's day were placed.
+    None: there is none."""
 
     at_us: int
     first_us: int
-    first_in_currency_us: int
+    first_in_currency_us: int | None
     previous_us: int | None
     second_us: int | None
     day_before_us: int | None
@@ -208,7 +211,9 @@ class OrderFact(_Fact, tag="order", kw_only=True, frozen=True):
     """An order, with all its amendments. `stage` is purchase for the person's first order that stands when it is placed, else loyalty,
     unless the sender gave another. `previous_us` is when the person's order before this one that stands was placed. `path` are the last
     50 touches in the lookback before it, `first_touch` the first of all where there were more. `places` has none for an order that was
-    cancelled when it was placed; a cancelled order has the place that it had last."""
+    cancelled when it was placed; a cancelled order has the place that it had last. `began_us` is the person's first touchpoint;
+    `touchpoints_before` and their distinct `channels_before` are those since the journey's start and the person's order before it,
+    without any about an order."""
 
     system: str
     order_id: str
@@ -227,6 +232,9 @@ class OrderFact(_Fact, tag="order", kw_only=True, frozen=True):
     path: list[Touch] = []
     first_touch: Touch | None = None
     places: list[Place] = []
+    began_us: int | None = None
+    touchpoints_before: int = 0
+    channels_before: int = 0
 
     @property
     def key(self) -> str:
@@ -402,8 +410,25 @@ class Reached(_Sequel, tag="reached", kw_only=True, frozen=True):
         return f"reached/{self.outreach_id}"
 
 
+class Goal(_Fact, tag="goal", kw_only=True, frozen=True):
+    """Something that the person wanted to do, stated for the first time in a journey by the touchpoint `first_id` (SOURCE/ID), and when
+    it was first said to be reached there."""
+
+    goal: str
+    at_us: int
+    stage: Stage
+    channel: str
+    source: str
+    reached_us: int | None = None
+    first_id: str
+
+    @property
+    def key(self) -> str:
+        return f"goal/{self.first_id}"
+
+
 Sequel = Helped | Bad | Slow | Reached
-Fact = Sequel | Day | Step | Touched | Transition | Ended | Visit | OrderFact | PathFact | CaseFact | SurveyFact
+Fact = Sequel | Goal | Day | Step | Touched | Transition | Ended | Visit | OrderFact | PathFact | CaseFact | SurveyFact
 
 
 class PersonMonth(Struct, omit_defaults=True, kw_only=True, frozen=True):

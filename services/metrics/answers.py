@@ -112,6 +112,10 @@ class Answers:
         for period in asked:
             when, figures = period_name(period, question.grain), found.get(period, Figures())
             for dims, names_of in named:
+                if kpi.is_told is not None and not kpi.is_told(
+                    period, {**filters, **names_of}, self.calendar.day_of(question.as_of_us)
+                ):
+                    continue
                 values = figures.totals.get(dims)
                 answered = nothing if values is None else None
                 if answered is None:

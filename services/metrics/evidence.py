@@ -50,10 +50,12 @@ class EvidenceQuestion:
     def cube(self) -> Cube:
         return cube_of(self.question.kpi, self.question.grain)
 
-    @property
-    def span(self) -> Span:
-        """The days of the facts: of people also those of the window before the first period."""
+    def days(self, last_day: int) -> Span:
+        """The days of the facts: of people also those of the window before the first period, and those after it up to the last one
+        where such facts may add to the period."""
         span = self.question.span
+        if self.cube.reaches_back:
+            return Span(span.start, max(span.end, last_day + 1))
         if not self.question.kpi.ranged:
             return span
         first = spans(span, self.question.grain)[0]
@@ -92,7 +94,8 @@ def evidence(answers: Answers, asked: EvidenceQuestion, limit: int, since: From 
     total = sum(int(str(row[asked.side])) for row in answered)
     counting = _Counting(answers.calendar, asked, answered)
     rows: list[Row] = []
-    for number, met in enumerate(answers.facts(asked.cube.kinds, asked.span, since.place if since else None)):
+    days = asked.days(answers.calendar.day_of(asked.question.as_of_us))
+    for number, met in enumerate(answers.facts(asked.cube.kinds, days, since.place if since else None)):
         if number == SCANNED:
             return Evidence(total, rows, From(met.place, 0))
         told = since.after if since is not None and since.place == met.place else 0

@@ -40,6 +40,7 @@ START = day_number("2026-01-20")
 START_US = START * DAY_US
 TICK_US = 30 * HOUR_US
 """The unit of time in histories: some are of one day, most are not, and the whole lies on both sides of a quarter's end."""
+TIMEOUT_US = 12 * DAY_US
 CALENDAR = Calendar()
 _numbers = count()
 History = list[Touchpoint]
@@ -50,7 +51,8 @@ def histories(draw: st.DrawFn) -> History:
     """What one person did: orders that are placed, changed and cancelled in any order, and other things."""
     history = []
     for number in range(draw(st.integers(0, 9))):
-        action = draw(st.sampled_from([None, None, "placed", "placed", "placed", "placed", "changed", "cancelled"]))
+        action = draw(st.sampled_from([None, None, None, *["placed"] * 4, "changed", "cancelled", "refunded"]))
+        goal = draw(st.sampled_from([None, None, "compare", "buy"]))
         moment = draw(st.integers(0, 60)) * TICK_US + draw(st.integers(0, 3)) * HOUR_US
         history.append(
             {
@@ -62,6 +64,10 @@ def histories(draw: st.DrawFn) -> History:
                 "channel": draw(st.sampled_from(["web", "app", "mail"])),
                 "actor": draw(st.sampled_from(["customer", "customer", "customer", "business"])),
                 "stage": draw(st.sampled_from([None, None, *STAGES])) if action is None else None,
+                "goal": goal,
+                "goal_reached": draw(st.sampled_from([None, True, False])) if goal is not None else None,
+                "amount": draw(st.none() | st.integers(0, 50)),
+                "refund": draw(st.integers(1, 9)),
                 "order": None
                 if action is None
                 else {
@@ -94,12 +100,16 @@ def derived(touchpoint: Touchpoint) -> Derived:
         stage=touchpoint["stage"],
         placed_order=order is not None and order["action"] == "placed",
         order=Order(**order) if order is not None else None,
+        amount_micros=touchpoint["amount"],
+        refund_micros=touchpoint["refund"],
+        goal=touchpoint["goal"],
+        goal_reached=touchpoint["goal_reached"],
     )
 
 
 def published(person: UUID, history: History) -> list[Record]:
     """The records of one person, as the relay publishes them."""
-    fold = Fold(person, FoldRules(classify=lambda page, campaign: "direct"), State(), None)
+    fold = Fold(person, FoldRules(classify=lambda page, campaign: "direct", timeout_us=TIMEOUT_US), State(), None)
     for touchpoint in sorted(history, key=order_of):
         fold.advance(derived(touchpoint))
     fold.finish()
@@ -135,10 +145,18 @@ def fill(database: Database, people: Sequence[History]) -> None:
 
 
 def rows_of(
-    database: Database, kpi: str, span: Span, as_of_us: int, grain: Grain = "none", window_days: int = 0, **filters: str
+    database: Database,
+    kpi: str,
+    span: Span,
+    as_of_us: int,
+    grain: Grain = "none",
+    window_days: int = 0,
+    by: str = "",
+    **filters: str,
 ) -> list[dict[str, Any]]:
     with database.snapshot() as tx:
-        question = KpiQuestion(KPI_BY_ID[kpi], span, grain, (), filters, as_of_us, window_days)
+        split = tuple(by.split(",")) if by else ()
+        question = KpiQuestion(KPI_BY_ID[kpi], span, grain, split, filters, as_of_us, window_days)
         return Answers(Reading(database, tx, 1), CALENDAR).kpi(question)
 
 
@@ -213,3 +231,37 @@ def test_a_window_longer_than_the_period_is_as_the_model_has_it(
     for kpi, number in (("new_people", stay.new), ("reactivated_people", stay.reactivated)):
         (row,) = rows_of(database, kpi, span, as_of, window_days=window_days, activity=activity)
         assert row["value"] == number
+
+
+@slow
+@given(people=crowds, span=spans_of_days, as_of=as_ofs)
+def test_what_leads_to_purchases_and_what_they_are_worth_is_what_the_model_counts(
+    database: Database, people: list[History], span: Span, as_of: int
+) -> None:
+    fill(database, people)
+    expected = loyalty.purchases(people, *span, as_of, TIMEOUT_US)
+
+    def only(kpi: str) -> tuple[Any, ...]:
+        (row,) = rows_of(database, kpi, span, as_of)
+        return told(row)
+
+    orders = len(expected.led_up)
+    assert only("touchpoints_per_purchase") == (sum(touchpoints for touchpoints, _ in expected.led_up), orders, 0)
+    assert only("channels_per_purchase") == (sum(channels for _, channels in expected.led_up), orders, 0)
+    many = sum(touchpoints > 4 for touchpoints, _ in expected.led_up)
+    assert only("purchases_over_four_touchpoints") == (many, orders, 0)
+    assert only("time_to_first_purchase") == (sum(expected.times_ms), len(expected.times_ms), 0)
+    assert only("first_time_buyers") == (len(expected.times_ms), None, 0)
+    by_month = rows_of(database, "cohort_retention", span, as_of, by="months_since")
+    assert {int(row["months_since"]): told(row) for row in by_month if row["numerator"]} == {
+        months: (active, len(expected.times_ms), 0) for months, active in expected.active.items()
+    }
+    worth = rows_of(database, "lifetime_value", span, as_of, by="currency")
+    found = {row["currency"]: (row["denominator"], row["numerator"]) for row in worth if row["denominator"]}
+    assert {currency: of for currency, of in found.items() if currency is not None} == expected.worth
+    stated, reached = loyalty.goals(people, *span, as_of, TIMEOUT_US)
+    assert (only("goals_stated"), only("goals_reached")) == ((stated, None, 0), (reached, stated, 0))
+    changes = rows_of(database, "channel_switches", span, as_of, by="from_channel,to_channel")
+    assert {(row["from_channel"], row["to_channel"]): row["value"] for row in changes} == loyalty.switches(
+        people, *span, as_of, TIMEOUT_US
+    )

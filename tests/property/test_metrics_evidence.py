@@ -110,5 +110,5 @@ def test_what_is_dated_takes_effect_on_its_date_too(fact: Fact) -> None:
     """Evidence finds facts by their moments: one has to lie on each day to which the fact contributes."""
     moments_of = {CALENDAR.day_of(at_us) for at_us in effect_times(fact)}
     for one in contributions(fact, True, CALENDAR):
-        if BY_NAME[one.cube].cohort == "dated" and not BY_NAME[one.cube].foreseen:  # those are dated by the first day of a period
+        if BY_NAME[one.cube].cohort == "dated" and not (BY_NAME[one.cube].foreseen or BY_NAME[one.cube].reaches_back):
             assert one.cohort_day in moments_of, one

@@ -24,6 +24,7 @@ from schemas.facts import (
     Day,
     Ended,
     Fact,
+    Goal,
     Helped,
     Item,
     Leg,
@@ -140,6 +141,7 @@ def days(draw: st.DrawFn) -> Day:
         items=items,
         journeys=journeys,
         person=person,
+        channel_before=draw(st.none() | channels),
         agents=[Working(start + time, draw(channels), draw(st.sampled_from("kl"))) for time in times[: draw(st.integers(0, 3))]],
     )
 
@@ -162,6 +164,9 @@ def orders(draw: st.DrawFn) -> OrderFact:
         path=sorted(draw(st.lists(touches, max_size=4)), key=lambda touch: touch.at_us),
         first_touch=draw(st.none() | touches),
         places=draw(places(times[:2])),
+        began_us=draw(st.none() | st.just(START_US)),
+        touchpoints_before=draw(st.integers(0, 6)),
+        channels_before=draw(st.integers(0, 3)),
     )
 
 
@@ -186,8 +191,23 @@ def places(draw: st.DrawFn, times: list[int]) -> list[Place]:
     for at_us in moments:
         newest_first = sorted(draw(st.lists(st.integers(START_US - 60 * DAY_US, times[0]), max_size=3)), reverse=True)
         previous_us, second_us, day_before_us = [*newest_first, None, None, None][:3]
-        found.append(Place(at_us, START_US, START_US, previous_us, second_us, day_before_us))
+        first_in_currency_us = draw(st.none() | st.just(START_US))
+        found.append(Place(at_us, START_US, first_in_currency_us, previous_us, second_us, day_before_us))
     return found
+
+
+@st.composite
+def goals(draw: st.DrawFn) -> Goal:
+    at_us, reached_us = sorted(draw(st.tuples(instants, instants)))
+    return Goal(
+        goal=draw(st.sampled_from(["buy", "compare"])),
+        at_us=at_us,
+        stage=draw(stages),
+        channel=draw(channels),
+        source=draw(sources),
+        reached_us=draw(st.none() | st.just(reached_us)),
+        first_id="a/1",
+    )
 
 
 @st.composite
@@ -275,6 +295,7 @@ facts = st.one_of(
     steps,
     orders(),
     paths(),
+    goals(),
     cases(),
     st.builds(Touched, unit=units, cohort=cohorts, at_us=instants, stage=stages),
     st.builds(

@@ -45,7 +45,7 @@ def orders(*days: str, **fields: Any) -> list[OrderFact]:
         previous: list[int | None] = [*earlier[-1:]] or [None]
         second: list[int | None] = [*earlier[-2:-1]] or [None]
         before = [one for one in earlier if previous[0] is not None and one // (24 * HOUR_US) < previous[0] // (24 * HOUR_US)]
-        place = Place(noon(day), noon(days[0]), noon(days[0]), previous[0], second[0], before[-1] if before else None)
+        place = Place(noon(day), noon(days[0]), None, previous[0], second[0], before[-1] if before else None)
         given: dict[str, Any] = {"system": "shop", "stage": "purchase", "channel": "web", "source": "shop", "places": [place]}
         amounts = [Amount(noon(day), 20_000_000, "EUR")]
         found.append(OrderFact(order_id=str(i), at_us=noon(day), amounts=amounts, **{**given, **fields}))

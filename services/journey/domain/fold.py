@@ -32,7 +32,7 @@ from schemas.facts import (
 )
 from schemas.times import DAY_US, MINUTE_US
 from schemas.touchpoint import STAGES, Campaign, Page, Stage
-from services.journey.domain import cases, orders, places, sequels, surveys
+from services.journey.domain import cases, orders, places, runs, sequels, surveys
 from services.journey.domain.derive import Derived
 from services.journey.domain.sequels import Event
 from services.journey.domain.stages import INDEX, Progress, started, touch
@@ -81,7 +81,9 @@ class Fold:
         day = self._enter(touchpoint)
         state = self.state
         if state.day is None or state.day.day != day_text(day):
-            state.day = Day(day=day_text(day), at_us=touchpoint.time_us, items=[])
+            state.day = Day(day=day_text(day), at_us=touchpoint.time_us, items=[], channel_before=state.run.channel)
+        if state.run.began_us is None:
+            state.run.began_us = touchpoint.time_us
         if touchpoint.actor == "customer":
             self._customer_spoke(touchpoint)
         is_open = state.journey is not None and touchpoint.time_us <= state.last_us + self._rules.timeout_us
@@ -90,6 +92,7 @@ class Fold:
         self._count_in_person(touchpoint, own_stage)
         self._note(touchpoint, own_stage, stage, is_open)
         self._about(touchpoint, self._reached(stage))
+        state.run.take(touchpoint)
         self._settle(touchpoint.time_us)
 
     def meet(self, touchpoint: Derived, amends: Collection[str]) -> bool:
@@ -129,7 +132,7 @@ class Fold:
         if state.journey is None or at_us > state.last_us + self._rules.timeout_us:
             self.finish()
             self._start_journey(touchpoint, marketing_channel)
-        state.last_us = at_us
+        state.last_us, state.run.channel = at_us, touchpoint.channel
         self._events.add("spoke")
         if state.person is None:
             self._start_person(touchpoint, marketing_channel)
@@ -175,6 +178,10 @@ class Fold:
     def _start_journey(self, touchpoint: Derived, marketing_channel: str | None) -> None:
         state = self.state
         state.first_id = f"{touchpoint.source}/{touchpoint.id}"
+        state.run.begin()
+        state.run.channel, state.goals = None, {}
+        if state.day is not None and not state.day.journeys:
+            state.day = replace(state.day, channel_before=None)
         cohort = self._cohort(str(uuid5(self._person_id, state.first_id)), touchpoint, marketing_channel)
         oldest_us = touchpoint.time_us - self._rules.timeout_us
         adopted = [waiting for waiting in state.waiting if waiting.at_us >= oldest_us]
@@ -347,6 +354,8 @@ class Fold:
             if case is None and touchpoint.survey.case_id is not None:
                 case = self.state.cases.get(f"case/{touchpoint.system}/{touchpoint.survey.case_id}")
             self._survey(surveys.survey_fact(touchpoint, case.stage if case else stage, case.topic if case else None))
+        if (goal := runs.stated(self.state.goals, touchpoint, stage)) is not None:
+            self._put(goal)
         if touchpoint.article is not None and touchpoint.actor == "customer" and touchpoint.channel in VISIT_CHANNELS:
             self._article(touchpoint, touchpoint.article.article_id)
         if touchpoint.outreach is not None and touchpoint.actor != "customer":
@@ -407,7 +416,7 @@ class Fold:
             self._put(ended)
         state.trail = state.trail.ordered()
         self._events.add("ordered")
-        self._put_order(replace(order, path=path, first_touch=first_touch), touchpoint.time_us)
+        self._put_order(state.run.order(replace(order, path=path, first_touch=first_touch)), touchpoint.time_us)
 
     def _case(self, touchpoint: Derived, stage: Stage) -> CaseFact | None:
         state, key = self.state, case_key_of(touchpoint)

@@ -31,7 +31,7 @@ class Standing(Struct, array_like=True):
         return Place(
             at_us,
             order.at_us if self.first_us is None else self.first_us,
-            self.firsts_us.get(_currency(order), order.at_us),
+            self.firsts_us.get(_currency(order)),
             self.newest_us,
             self.second_us,
             self.day_before_us,

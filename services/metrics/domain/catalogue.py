@@ -7,6 +7,7 @@ from services.metrics.domain.contact_kpis import CONTACT_KPIS
 from services.metrics.domain.kpis import Kpi
 from services.metrics.domain.loyalty_kpis import LOYALTY_KPIS
 from services.metrics.domain.order_kpis import ORDER_KPIS
+from services.metrics.domain.purchase_kpis import PURCHASE_KPIS
 from services.metrics.domain.sequel_kpis import SEQUEL_KPIS
 from services.metrics.domain.service_kpis import SERVICE_KPIS
 from services.metrics.domain.survey_kpis import SURVEY_KPIS
@@ -16,6 +17,7 @@ KPIS: tuple[Kpi, ...] = (
     *VOLUME_KPIS,
     *ORDER_KPIS,
     *LOYALTY_KPIS,
+    *PURCHASE_KPIS,
     *SURVEY_KPIS,
     *SERVICE_KPIS,
     *CONTACT_KPIS,

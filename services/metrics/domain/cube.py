@@ -16,6 +16,7 @@ class Cube(NamedTuple):
 
     `spread` names a measure (milliseconds) of which histograms are kept, once per set of `spread_sets` (in cubes without a cohort: by
     day and month). `signed`: contributions may be below 0. `foreseen`: some take effect with the first instant of a later day.
+    `reaches_back`: facts are dated by days before any of their own.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Cube(NamedTuple):
     spread_sets: tuple[tuple[str, ...], ...] = ()
     signed: bool = False
     foreseen: bool = False
+    reaches_back: bool = False
 
     def set_for(self, wanted: frozenset[str]) -> tuple[str, ...] | None:
         """The smallest dimension set that has all of `wanted`, the first among equals; None if there is none."""

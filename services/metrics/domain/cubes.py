@@ -14,6 +14,7 @@ from services.metrics.domain.contact_cubes import CASE, CASE_SETS, CONTACT_CUBES
 from services.metrics.domain.cube import WIDTH, Cube, Dims
 from services.metrics.domain.loyalty_cubes import LOYALTY_CUBES
 from services.metrics.domain.marketing_cubes import MARKETING_CUBES
+from services.metrics.domain.purchase_cubes import PURCHASE_CUBES
 
 __all__ = ["BY_NAME", "CUBES", "SIGNED_KEYS", "WIDTH", "Cube", "Dims"]
 
@@ -102,8 +103,8 @@ CUBES: tuple[Cube, ...] = (
     ),
     Cube(
         "visits",
-        dims=("channel", "marketing_channel"),
-        sets=(("channel", "marketing_channel"),),
+        dims=("channel", "marketing_channel", "stage"),
+        sets=(("channel", "marketing_channel"), ("stage",)),
         measures=("visits",),
         kinds=("visit",),
     ),
@@ -131,6 +132,7 @@ CUBES: tuple[Cube, ...] = (
         cohort="dated",
     ),
     *LOYALTY_CUBES,
+    *PURCHASE_CUBES,
     *MARKETING_CUBES,
     Cube("cases", CASE, CASE_SETS, ("opened",), ("case",), hourly=True),
     Cube("reasons", _REASON, _REASON_SETS, ("cases",), ("case",)),

@@ -5,7 +5,7 @@ The API, the catalogue page and the documents are made from these; `catalogue.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -245,6 +245,7 @@ class Kpi:
     `seen` is an hourly cube by channel and agent: how many agents were seen in each hour, added up, is the measure `agent_hours`.
     `cubes` are in place of `cube` for some grains, with the same dimensions and measures. `ranged`: grain none is answered from the
     people's days (`ranged.py`). `fixed` dimensions have one value and can't be asked for.
+    `is_told`: whether there is an answer to a period (its first day) and dimensions yet, on the day asked about.
     """
 
     id: str
@@ -261,6 +262,7 @@ class Kpi:
     cubes: Mapping[Grain, Cube] = field(default_factory=dict)
     ranged: bool = False
     fixed: Mapping[str, str] = field(default_factory=dict)
+    is_told: Callable[[int, Mapping[str, str | None], int], bool] | None = None
 
     @property
     def dimension_sets(self) -> tuple[tuple[str, ...], ...]:

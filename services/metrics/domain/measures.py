@@ -18,6 +18,7 @@ from schemas.facts import (
     Day,
     Ended,
     Fact,
+    Goal,
     Helped,
     OrderFact,
     PathFact,
@@ -33,12 +34,12 @@ from schemas.facts import (
 )
 from schemas.horizons import decided_us
 from schemas.touchpoint import STAGES
-from services.metrics.domain import attribution, contacts, loyalty, orders, sequels, service
+from services.metrics.domain import attribution, contacts, loyalty, orders, purchases, sequels, service
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import ces_answer, csat_answer, nps_answer, scored
 
-VERSION = 6
+VERSION = 7
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
 
 
@@ -65,6 +66,8 @@ def effect_times(fact: Fact) -> list[int]:
         times = service.effect_times(fact)
     elif isinstance(fact, Helped | Bad | Slow | Reached):
         times.add(decided_us(fact))
+    elif isinstance(fact, Goal) and fact.reached_us is not None:
+        times.add(fact.reached_us)
     elif isinstance(fact, SurveyFact) and fact.answered_us is not None:
         times.add(fact.answered_us)
     return sorted(times)
@@ -83,6 +86,7 @@ def _day(fact: Day, identified: bool, calendar: Calendar) -> Iterator[Contributi
     if fact.active:
         yield from _active(fact, identified, calendar)
     yield from contacts.working(fact)
+    yield from purchases.of_day(fact)
 
 
 def _active(fact: Day, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
@@ -151,17 +155,22 @@ def _ended(fact: Ended, identified: bool, calendar: Calendar) -> Iterator[Contri
 
 
 def _visit(fact: Visit, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
-    yield Contribution("visits", "visits", fact.at_us, None, (fact.channel, fact.marketing_channel), 1)
+    yield Contribution("visits", "visits", fact.at_us, None, (fact.channel, fact.marketing_channel, fact.stage), 1)
 
 
 def _order(fact: OrderFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
     yield from orders.contributions(fact, calendar)
     yield from attribution.order_contributions(fact, calendar)
     yield from loyalty.order_days(fact, identified, calendar)
+    yield from purchases.of_order(fact, calendar)
 
 
 def _path(fact: PathFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
     return attribution.path_contributions(fact, calendar)
+
+
+def _goal(fact: Goal, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    return purchases.of_goal(fact, calendar)
 
 
 def _case(fact: CaseFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
@@ -214,6 +223,7 @@ _OF_KIND: dict[type[Any], Callable[[Any, bool, Calendar], Iterator[Contribution]
     Ended: _ended,
     Visit: _visit,
     OrderFact: _order,
+    Goal: _goal,
     PathFact: _path,
     CaseFact: _case,
     SurveyFact: _survey,
