@@ -324,10 +324,27 @@ class CaseFact(_Fact, tag="case", kw_only=True, frozen=True):
         return f"case/{self.system}/{self.case_id}"
 
 
+class Score(Struct, array_like=True, frozen=True, gc=False):
+    """An earlier answer of the same person to a survey of the same kind, on its scale."""
+
+    score: float
+    scale_min: float
+    scale_max: float
+    easy: Literal["low", "high"] | None
+
+
+class Between(Struct, array_like=True, frozen=True, gc=False):
+    """The newest case that was opened between two answers."""
+
+    channel: str
+    topic: str | None
+
+
 class SurveyFact(_Fact, tag="survey", kw_only=True, frozen=True):
     """A survey that was sent or answered. `stage` is its case's, else the furthest when it was answered. Scores as sent.
 
-    `answered_us` is of one that was sent: when it was first answered after that (and before it was sent again).
+    `answered_us` is of one that was sent: when it was first answered after that (and before it was sent again). `before` is the
+    person's answer before this one, where a case was opened `between` them.
     """
 
     survey_id: str
@@ -344,6 +361,8 @@ class SurveyFact(_Fact, tag="survey", kw_only=True, frozen=True):
     case_id: str | None = None
     topic: str | None = None
     answered_us: int | None = None
+    before: Score | None = None
+    between: Between | None = None
     first_id: str
 
     @property

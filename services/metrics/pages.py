@@ -20,7 +20,7 @@ from services.metrics.examples import AS_OF, FROM, TO, by_kpi
 UNITS: dict[KpiUnit, str] = {
     "count": "a count",
     "percent": "percent",
-    "points": "points from −100 to 100",
+    "points": "points, which may be below 0",
     "currency": "units of the row's `currency`",
     "seconds": "seconds",
     "ratio": "a ratio",

@@ -167,3 +167,19 @@ def same(one: Touchpoint, other: Touchpoint, facet: str) -> bool:
 def same_outreach(one: Touchpoint, other: Touchpoint) -> bool:
     is_one = one["outreach"] and one["actor"] != "customer"
     return bool(is_one and one["outreach"]["outreach_id"] == other["outreach"]["outreach_id"])
+
+
+def pairs(history: Sequence[Touchpoint]) -> list[tuple[int, int, int, str]]:
+    """Of each satisfaction answer that another came before, with a case of the person opened between: when, the score, the one before,
+    and the channel of the newest such case."""
+    found, before = [], None
+    opened: list[Touchpoint] = []
+    for place, touchpoint in enumerate(history):
+        if "case" in events(history[: place + 1]):
+            opened.append(touchpoint)
+        survey = touchpoint["survey"]
+        if is_own(touchpoint) and survey and survey["kind"] == "csat" and survey.get("score") is not None:
+            if before is not None and opened:
+                found.append((touchpoint["time_us"], survey["score"], before, opened[-1]["channel"]))
+            before, opened = survey["score"], []
+    return found

@@ -19,6 +19,7 @@ from schemas.calendar import Calendar, day_number
 from schemas.facts import (
     Amount,
     Bad,
+    Between,
     CaseFact,
     Cohort,
     Day,
@@ -35,6 +36,7 @@ from schemas.facts import (
     Reached,
     Reason,
     Refund,
+    Score,
     Sequel,
     Slow,
     Step,
@@ -341,6 +343,9 @@ facts = st.one_of(
         scale_min=st.just(0.0),
         scale_max=st.just(10.0),
         topic=some_name,
+        before=st.none()
+        | st.builds(Score, st.integers(0, 10).map(float), st.just(0.0), st.just(10.0), st.sampled_from([None, "low"])),
+        between=st.builds(Between, channels, some_name),
         first_id=st.sampled_from("12"),
     ),
 )

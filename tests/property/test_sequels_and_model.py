@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.facts import Bad, Helped, Reached, Slow
+from schemas.facts import Bad, Helped, Reached, Slow, SurveyFact
 from schemas.touchpoint import Article, Outreach, Survey
 from services.shared.db import Database
 from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, order, touchpoint
 from tests.model.reading import histories, read_all
-from tests.model.sequels import Sequel, sequels
+from tests.model.sequels import Sequel, pairs, sequels
 from tests.property.journey_store import Store
 from tests.property.test_store_and_model import Delivery, commands, decided, deliveries
 
@@ -69,10 +69,16 @@ def test_what_follows_is_what_the_model_finds(store: Store, delivery: Delivery) 
     store.clear()
     store.take(delivery.batches, delivery.limit)
     found: dict[str, list[str]] = {}
+    compared: dict[str, list[tuple[int, float | None, float, str]]] = {}
     for (root, _), (_, facts) in store.kept(delivery.limit).months.items():
         mine = [told(fact) for fact in facts.values() if isinstance(fact, Helped | Bad | Slow | Reached)]
         found.setdefault(root, []).extend(repr(sorted(one.items())) for one in mine)
+        answers = [fact for fact in facts.values() if isinstance(fact, SurveyFact)]
+        compared.setdefault(root, []).extend(
+            (one.at_us, one.score, one.before.score, one.between.channel) for one in answers if one.before and one.between
+        )
     expected = {}
     for root, history in histories(read_all(delivery.everything), delivery.limit, decided(delivery.commands)).items():
+        assert sorted(set(compared.get(root, []))) == sorted(set(pairs(history)))
         expected[root] = sorted({repr(sorted(one.items())) for one in sequels(history)})
     assert {root: sorted(of) for root, of in found.items() if of} == {root: of for root, of in expected.items() if of}

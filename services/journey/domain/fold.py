@@ -391,7 +391,7 @@ class Fold:
             sendings[survey.survey_id] = survey
         elif (sent := sendings.pop(survey.survey_id, None)) is not None:
             self._put(replace(sent, answered_us=survey.at_us))
-        self._put(survey)
+        self._put(surveys.compared(survey, self.state))
         said = sequels.of_survey(survey)
         if isinstance(said, Bad):
             self._begun.append(said)
@@ -442,6 +442,8 @@ class Fold:
                     self._put(followed)
         held[key] = case
         self._put(case)
+        if known is None:
+            self.state.since_answers = dict.fromkeys(self.state.answers, key)
         self._events.update(sequels.events_of_case(known, case))
         journey, is_before = self.state.journey, False
         if journey is not None and touchpoint.time_us <= self.state.last_us + self._rules.timeout_us:

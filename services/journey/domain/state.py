@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct, field
 
-from schemas.facts import CaseFact, Day, Fact, Goal, OrderFact, Sequel, SurveyFact, Visit
+from schemas.facts import CaseFact, Day, Fact, Goal, OrderFact, Score, Sequel, SurveyFact, Visit
 from services.journey.domain.places import Standing
 from services.journey.domain.runs import Run
 from services.journey.domain.stages import Progress
@@ -39,8 +39,9 @@ class State(Struct, array_like=True):
     `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and `campaign` are those
     of the newest visit. `sendings` are the surveys that were sent and not answered yet. `trail` is what brought the person lately.
     `standing` is what the next order's place depends on, `sequels` wait for what follows, `outreaches` are the ids of those that reached
-    the person. `run` leads to the next purchase, `goals` are those stated in the journey, by name. `day` is the day that is not over yet,
-    `transitions` counts those of this month.
+    the person. `run` leads to the next purchase, `goals` are those stated in the journey, by name. `answers` are the newest by kind of
+    survey, `since_answers` the newest case that was opened since. `day` is the day that is not over yet, `transitions` counts those of
+    this month.
     """
 
     person: Progress | None = None
@@ -65,6 +66,8 @@ class State(Struct, array_like=True):
     outreaches: list[str] = []
     run: Run = field(default_factory=Run)
     goals: dict[str, Goal] = {}
+    answers: dict[str, Score] = {}
+    since_answers: dict[str, str] = {}
 
     def carried(self) -> list[Fact]:
         """The facts that later touchpoints may change."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from schemas.facts import SurveyFact
-from schemas.scales import USUAL
+from msgspec.structs import replace
+
+from schemas.facts import Between, Score, SurveyFact
+from schemas.scales import USUAL, on_scale
 from schemas.touchpoint import Stage
 from services.journey.domain.derive import Derived
+from services.journey.domain.state import State
 
 
 def survey_fact(touchpoint: Derived, stage: Stage, topic: str | None) -> SurveyFact:
@@ -29,3 +32,20 @@ def survey_fact(touchpoint: Derived, stage: Stage, topic: str | None) -> SurveyF
         topic=topic,
         first_id=f"{touchpoint.source}/{touchpoint.id}",
     )
+
+
+def compared(survey: SurveyFact, state: State) -> SurveyFact:
+    """An answer with the one before it, if a case was opened between them; it is the one before the next."""
+    kind = survey.survey_kind
+    if survey.action != "answered" or kind not in USUAL:
+        return survey
+    answer = on_scale(kind, survey.score, survey.scale_min, survey.scale_max)
+    if answer is None:
+        return survey
+    before, key = state.answers.get(kind), state.since_answers.pop(kind, None)
+    score, low, high = map(float, answer)
+    state.answers[kind] = Score(score, low, high, survey.easy)
+    case = state.cases.get(key) if key is not None else None
+    if before is None or case is None:
+        return survey
+    return replace(survey, before=before, between=Between(case.channel, case.topic))

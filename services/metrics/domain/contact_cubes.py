@@ -7,6 +7,14 @@ from services.metrics.domain.cube import Cube
 CASE = ("stage", "channel", "topic", "product", "feature", "source")
 CASE_SETS = (("stage", "channel"), ("topic",), ("product", "feature"), ("source",))
 
+_CHANGE = ("pairs", "before", "after", "change", "squares")
+
+
+def _change(name: str) -> Cube:
+    """Answers of the same people before and after a contact."""
+    return Cube(name, ("channel", "topic"), (("channel",), ("topic",)), _CHANGE, ("survey",), signed=True)
+
+
 CONTACT_CUBES: tuple[Cube, ...] = (
     Cube(
         "open_cases",
@@ -66,4 +74,7 @@ CONTACT_CUBES: tuple[Cube, ...] = (
         cohort="dated",
         signed=True,
     ),
+    _change("csat_change"),
+    _change("nps_change"),
+    _change("ces_change"),
 )

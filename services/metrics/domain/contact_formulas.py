@@ -9,7 +9,7 @@ from typing import NamedTuple
 from services.metrics.domain.kpis import Answer, Kpi, Measures, Side, Terms, mean_of
 from services.metrics.domain.periods import Grain
 from services.metrics.domain.rollups import Counts
-from services.metrics.domain.statistics import difference, net_score
+from services.metrics.domain.statistics import difference, mean_of_sums, net_score
 
 _MS_PER_MINUTE = 60_000
 _MICROS = 1_000_000
@@ -94,6 +94,24 @@ class OutreachEffect:
 
     def text(self) -> str:
         return "100 × (asked / reached − control_asked / control); without controls 100 × (only_after − only_before) / reached"
+
+
+@dataclass(frozen=True)
+class Change:
+    """By how many points the answers of the same people differ: the mean of the pairs' differences, with its interval."""
+
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
+        change, pairs = measures["change"], measures["pairs"]
+        interval = mean_of_sums(change, measures["squares"], pairs)
+        low, high = (100 * interval[0], 100 * interval[1]) if interval else (None, None)
+        also = {"before": _percent(measures["before"], pairs), "after": _percent(measures["after"], pairs)}
+        return Answer(_percent(change, pairs), change, pairs, pairs, low, high, also=also)
+
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return mean_of("change", "pairs", side)
+
+    def text(self) -> str:
+        return "100 × change / pairs"
 
 
 def _percent(part: int, whole: int) -> float | None:

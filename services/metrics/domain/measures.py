@@ -37,9 +37,9 @@ from schemas.touchpoint import STAGES
 from services.metrics.domain import attribution, contacts, loyalty, orders, purchases, sequels, service
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
-from services.metrics.domain.surveys import ces_answer, csat_answer, nps_answer, scored
+from services.metrics.domain.surveys import ces_answer, change, csat_answer, nps_answer, scored
 
-VERSION = 7
+VERSION = 8
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
 
 
@@ -194,11 +194,22 @@ def _survey(fact: SurveyFact, identified: bool, calendar: Calendar) -> Iterator[
             scale, score = answer
             for measure, value in (("answered", 1), ("score", score), ("squares", score * score)):
                 yield Contribution(cube, measure, fact.at_us, None, (scale, *on, *dims), value)
+    yield from _change(fact)
     if fact.action == "sent":
         sent = calendar.day_of(fact.at_us)
         yield Contribution("sendings", "sent", fact.at_us, sent, (fact.survey_kind, *dims), 1)
         if fact.answered_us is not None:
             yield Contribution("sendings", "answered", fact.answered_us, sent, (fact.survey_kind, *dims), 1)
+
+
+def _change(fact: SurveyFact) -> Iterator[Contribution]:
+    """By how much an answer differs from the one before a contact."""
+    found = change(fact)
+    if found is not None and fact.between is not None:
+        kind, before, after = found
+        more = after - before
+        for measure, value in (("pairs", 1), ("before", before), ("after", after), ("change", more), ("squares", more * more)):
+            yield Contribution(f"{kind}_change", measure, fact.at_us, None, (fact.between.channel, fact.between.topic), value)
 
 
 def _first(cohort: Cohort) -> Dims:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from services.metrics.domain.contact_formulas import Change
 from services.metrics.domain.cubes import BY_NAME
 from services.metrics.domain.kpis import Kpi, MeanScore, NetScore, Share
 
 _CSAT = "ISO 10004:2018 Quality management — Customer satisfaction — Guidelines for monitoring and measuring"
+_NPS = "Reichheld: The One Number You Need to Grow. Harvard Business Review, December 2003"
 _CES = "Dixon, Freeman and Toman: Stop Trying to Delight Your Customers. Harvard Business Review, July 2010"
+
+_PAIRED = (
+    "less the same of the answer that these people gave before, where a case was opened between the two (of several the newest, whose "
+    "channel and topic count); dated at the later answer."
+)
+
+
+def _change(id: str, title: str, of: str, scores: str, source: str) -> Kpi:
+    return Kpi(id, title, "points", BY_NAME[of], Change(), f"{scores} of people who answered again, {_PAIRED}", source=source)
+
 
 SURVEY_KPIS: tuple[Kpi, ...] = (
     Kpi(
@@ -36,7 +48,7 @@ SURVEY_KPIS: tuple[Kpi, ...] = (
         BY_NAME["nps"],
         NetScore("promoters", "detractors", "answered"),
         "Share of answers 9 and 10 less share of answers 0 to 6, in points; scales 0 to 10 and 1 to 10 only.",
-        source="Reichheld: The One Number You Need to Grow. Harvard Business Review, December 2003",
+        source=_NPS,
     ),
     Kpi(
         "ces",
@@ -68,4 +80,7 @@ SURVEY_KPIS: tuple[Kpi, ...] = (
         "answered counts twice.",
         source="AAPOR: Standard Definitions: Final Dispositions of Case Codes and Outcome Rates for Surveys",
     ),
+    _change("csat_change_after_contact", "Satisfaction after a contact", "csat_change", "Share of satisfied answers", _CSAT),
+    _change("nps_change_after_contact", "Net promoter score after a contact", "nps_change", "Net promoter score", _NPS),
+    _change("ces_easy_change_after_contact", "Easy after a contact", "ces_change", "Share of answers that call it easy", _CES),
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from msgspec.structs import replace
+
 from schemas.facts import SurveyFact
 from schemas.scales import is_satisfied, on_scale
 
@@ -58,3 +60,23 @@ def _score(fact: SurveyFact, kind: str) -> tuple[Fraction, Fraction, Fraction] |
     if fact.survey_kind != kind or fact.action != "answered":
         return None
     return on_scale(kind, fact.score, fact.scale_min, fact.scale_max)
+
+
+def change(fact: SurveyFact) -> tuple[str, int, int] | None:
+    """The kind, and what the answers before and after a contact count for in its score; None unless both have one.
+
+    csat: 1 for satisfied; nps: 1 promotes, −1 detracts; ces: 1 for easy; else 0.
+    """
+    if fact.before is None:
+        return None
+    score, low, high, easy = fact.before.score, fact.before.scale_min, fact.before.scale_max, fact.before.easy
+    earlier = replace(fact, score=score, scale_min=low, scale_max=high, easy=easy)
+    for kind, answer in (("csat", csat_answer), ("nps", nps_answer), ("ces", ces_answer)):
+        before, after = answer(earlier), answer(fact)
+        if before and after:
+            return kind, _worth(before), _worth(after)
+    return None
+
+
+def _worth(measures: tuple[str, ...]) -> int:
+    return -1 if "detractors" in measures else len(measures) - 1
