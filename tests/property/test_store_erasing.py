@@ -169,6 +169,11 @@ FOUND: Mapping[str, list[list[Record]]] = {
         [erase(0, "email:e"), body(touchpoint("1", 0, "email:e")), body(touchpoint("1", 0, "email:e", "customer_id:c"))],
         [link("customer_id:c", "email:e", DAY_US), body(touchpoint("1", 0, "email:e"))],
     ],
+    "who went by somebody who goes with an erased person goes too": [
+        [body(touchpoint("1", 0, "phone:p")), erase(7 * DAY_US, "phone:p")],
+        [body(touchpoint("2", 0, "device_id:d")), body(touchpoint("3", DAY_US, "anonymous_id:v", "device_id:d"))],
+        [body(touchpoint("4", 9 * DAY_US, "phone:p", "anonymous_id:v"))],
+    ],
     "copies of one moment are in the order of their names, of which one is lost": [
         [erase(6 * DAY_US, "customer_id:b"), body(touchpoint("1", 0, "email:e"))],
         [body(touchpoint("1", 0, "email:e", "customer_id:a")), body(touchpoint("1", 0, "email:e", "customer_id:b"))],

@@ -75,6 +75,7 @@ class Burial:
         self._yard, self._hands, self._tx = yard, hands, tx
         self._ownership, self._affected = ownership, affected
         self._marked: dict[int, int] = {}
+        self._just_marked: dict[int, int] = {}
         self._nameless: set[int] = set()
         self._removed: dict[int, Counter[str]] = {}
         self._changed: list[tuple[int, int]] = []
@@ -119,10 +120,14 @@ class Burial:
         self._changed += [(kept.set_id, us) for kept, time_us in self._retimed for us in (kept.time_us, time_us)]
 
     def give(self) -> Collection[tuple[Kept, int]]:
-        """Stored touchpoints that belong to somebody else now change hands; returns those, as they are now."""
+        """Stored touchpoints that belong to somebody else now change hands; returns those, as they are now, and those of whom has been
+        marked since."""
         moved = self._ownership.moved(self._tx, self._changed)
         self._hands.move(self._tx, moved, self._affected)
-        found = {kept.reference: kept._replace(time_us=time_us) for kept, time_us in self._retimed}
+        marked, self._just_marked = self._just_marked, {}
+        theirs = (one for root, until_us in marked.items() for one in self._yard.touchpoints.of_owner(self._tx, root, until_us))
+        found = {kept.reference: kept for kept in theirs}
+        found |= {kept.reference: kept._replace(time_us=time_us) for kept, time_us in self._retimed}
         found |= {reference: kept._replace(owner=owner) for reference, (kept, owner) in moved.items()}
         self._retimed = []
         return [(kept, kept.owner) for kept in found.values()]
@@ -157,6 +162,7 @@ class Burial:
         self._ownership.mark(self._tx, untils)
         for identity, until_us in untils.items():
             self._marked[identity] = max(until_us, self._marked.get(identity, NEVER_US))
+            self._just_marked[identity] = max(until_us, self._just_marked.get(identity, NEVER_US))
 
     def reveal(self, sets: Iterable[int]) -> None:
         """Identities of these sets that came again in touchpoints that are kept get their names back."""
