@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from schemas.opening import week_of
 from schemas.times import DAY_US, EPOCH, HOUR_US, MINUTE_US, SECOND_US
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
@@ -21,11 +22,13 @@ NEVER = -(10**6)
 
 
 class Calendar:
-    """The wall clock of one time zone. Two calendars of one zone are equal in every answer."""
+    """The wall clock of one time zone, and opening hours by it. Two calendars of one zone and hours are equal in every answer."""
 
-    def __init__(self, time_zone: str = "UTC") -> None:
-        self.time_zone = time_zone
-        self._zone = ZoneInfo(time_zone)
+    def __init__(self, time_zone: str = "UTC", opening_hours: str = "") -> None:
+        self.time_zone, self.opening_hours = time_zone, opening_hours
+        self._zone, self._week = ZoneInfo(time_zone), week_of(opening_hours)
+        self._hours_of_day = lru_cache(maxsize=100_000)(self._opened)
+        self._open_of_month = lru_cache(maxsize=100_000)(self._month_opened)
         self._offset_of_slot = lru_cache(maxsize=100_000)(self._slot_offset_us)
 
     def day_of(self, us: int) -> int:
@@ -51,6 +54,41 @@ class Calendar:
     def month_start_us(self, month: int) -> int:
         """The first instant of a month."""
         return self.day_start_us(first_day_of_month(month))
+
+    def open_us(self, start_us: int, end_us: int) -> int:
+        """How long it is open from one instant to another: by the clock of the zone, also over its changes of offset."""
+        if self._week is None or end_us <= start_us:
+            return max(0, end_us - start_us)
+        first, last = self.day_of(start_us), self.day_of(end_us)
+        months = range(month_of_day(first) + 1, month_of_day(last))
+        if not months:
+            return sum(self._open_within(day, start_us, end_us) for day in range(first, last + 1))
+        before = range(first, first_day_of_month(months[0]))
+        after = range(first_day_of_month(months[-1] + 1), last + 1)
+        edges = sum(self._open_within(day, start_us, end_us) for days in (before, after) for day in days)
+        return edges + sum(map(self._open_of_month, months))
+
+    def _open_within(self, day: int, start_us: int, end_us: int) -> int:
+        return sum(max(0, min(closes, end_us) - max(opens, start_us)) for opens, closes in self._hours_of_day(day))
+
+    def _month_opened(self, month: int) -> int:
+        days = range(first_day_of_month(month), first_day_of_month(month + 1))
+        return sum(closes - opens for day in days for opens, closes in self._opened(day))
+
+    def _opened(self, day: int) -> tuple[tuple[int, int], ...]:
+        """From and until when it is open on a day. A time that is passed twice opens at the first and closes at the second."""
+        hours = self._week.get((day + 3) % 7, ()) if self._week is not None else ()
+        return tuple((self._at(day, opens, 0), self._at(day, closes, 1)) for opens, closes in hours)
+
+    def _at(self, day: int, minutes: int, fold: int) -> int:
+        """The instant at which the clock of a day shows so many minutes since midnight."""
+        try:
+            if minutes in (0, 24 * 60):
+                return self.day_start_us(day + minutes // (24 * 60))
+            local = datetime.fromordinal(day + _EPOCH_ORDINAL) + timedelta(minutes=minutes)
+            return (local.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
+        except (OverflowError, ValueError):  # at the ends of the years 1 and 9999
+            return day * DAY_US + minutes * MINUTE_US
 
     def _offset_us(self, us: int) -> int:
         if self.time_zone == "UTC":

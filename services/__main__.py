@@ -261,7 +261,9 @@ def rebuild_metrics(data: Data = None) -> None:
         closing(open_database(settings, "metrics")) as database,
         counting("facts counted anew") as step,
     ):
-        facts = rebuild(database, bus.describe(JOURNEYS), settings.time_zone, step, bounds_of(bus, JOURNEYS))
+        facts = rebuild(
+            database, bus.describe(JOURNEYS), settings.time_zone, step, bounds_of(bus, JOURNEYS), settings.opening_hours
+        )
     entry.say(f"All KPIs are those of {facts:,} facts by this version and these settings.")
 
 

@@ -43,18 +43,19 @@ class Rooms:
 
     def __init__(self, journey: Database, metrics: Database) -> None:
         self._journey, self._metrics = journey_store.Store(journey), metrics
-        self.calendar = Calendar("UTC")
         self._offset = 0
         migrate(metrics, HISTORY)
         self.clear()
 
-    def clear(self) -> None:
+    def clear(self, opening_hours: str = "") -> None:
         """As if nothing had ever come."""
+        self.calendar = Calendar("UTC", opening_hours)
         self._journey.clear()
         with self._metrics.transaction() as tx:
             for table in METADATA.tables:
                 self._metrics.execute(tx, f"DELETE FROM {table}")
-            self._generation = generations.open_generation(self._metrics, tx, generations.generation_hash("UTC")).number
+            made_by = generations.generation_hash("UTC", opening_hours)
+            self._generation = generations.open_generation(self._metrics, tx, made_by).number
 
     def take(self, *batches: Sequence[journey_store.Record]) -> None:
         """Touchpoints as ingest publishes them, and commands; what each batch changes goes on to metrics."""

@@ -37,7 +37,7 @@ class Consumer:
     ) -> None:
         self._database, self._monitoring, self._clock = database, monitoring, clock
         self._taking = Taking(database, calendar)
-        self._hash = generations.generation_hash(calendar.time_zone)
+        self._hash = generations.generation_hash(calendar.time_zone, calendar.opening_hours)
         self._rejects, self._saying = Rejects(bus, GROUP, clock), Saying(bus)
         positions = Positions(database, generations.MEND)
         self._loop = ConsumeLoop(bus, database, positions, GROUP, [JOURNEYS], self.apply, self._reject, self._committed, log)

@@ -55,7 +55,7 @@ class Desk:
     ) -> None:
         self._bus, self._database, self._waiting, self._monitoring = bus, database, waiting, monitoring
         self._partitions: int | None = None
-        self._hash = generations.generation_hash(calendar.time_zone)
+        self._hash = generations.generation_hash(calendar.time_zone, calendar.opening_hours)
         self.calendar, self.clock, self.price = calendar, clock, price
 
     @contextmanager

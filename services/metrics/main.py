@@ -39,13 +39,14 @@ class MetricsRoom:
     consumer: Consumer
     database: Database
     time_zone: str
+    opening_hours: str
     sampling: Sampling
     pages: Sequence[str] = dashboard.PAGES
 
     def start(self) -> None:
         """Start consuming. Raises Misconfigured if the rollups were made by other code or settings, naming the command that mends it."""
         with self.database.transaction() as tx:
-            generations.open_generation(self.database, tx, generations.generation_hash(self.time_zone))
+            generations.open_generation(self.database, tx, generations.generation_hash(self.time_zone, self.opening_hours))
         self.consumer.start()
         self.sampling.start()
 
@@ -59,7 +60,7 @@ def check(settings: Settings, database: Database) -> Checked:
     """Recompute all rollups from the stored facts, and compare."""
     migrate(database, HISTORY)
     with database.snapshot() as tx:
-        return checking.check(database, tx, Calendar(settings.time_zone))
+        return checking.check(database, tx, Calendar(settings.time_zone, settings.opening_hours))
 
 
 def build(
@@ -67,7 +68,7 @@ def build(
 ) -> MetricsRoom:
     """The room on this database (its tables are made if they are missing) and this bus."""
     migrate(database, HISTORY)
-    calendar, waiting, monitoring = Calendar(settings.time_zone), Waiting(), Monitoring(registry)
+    calendar, waiting, monitoring = Calendar(settings.time_zone, settings.opening_hours), Waiting(), Monitoring(registry)
     log = Log("metrics", clock, settings.log)
     consumer = Consumer(bus, database, calendar, monitoring, waiting, clock, log)
     desk = Desk(bus, database, calendar, waiting, monitoring, clock, price_of(settings.cost_per_handled_minute))
@@ -78,4 +79,4 @@ def build(
     router.include_router(api_pages.router())
     router.include_router(dashboard.router())
     sampling = Sampling(desk.sample, monitoring.check.sampled, settings.check_every_s, log)
-    return MetricsRoom(router, checks, desk, consumer, database, settings.time_zone, sampling)
+    return MetricsRoom(router, checks, desk, consumer, database, settings.time_zone, settings.opening_hours, sampling)

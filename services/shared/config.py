@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.opening import week_of
 from services.shared.errors import Misconfigured
 
 PREFIX = "WAYPOST_"
@@ -46,6 +47,10 @@ class Settings(BaseSettings):
         {}, description='kafka-python\'s SASL and TLS settings as JSON, such as {"security_protocol": "SASL_SSL", …}'
     )
     time_zone: str = Field("UTC", description="time zone of days, weeks and months, such as Europe/Berlin")
+    opening_hours: str = Field(
+        "",
+        description="when service is open, by that zone's clock, such as `mon-fri 09:00-17:00, sat 10:00-14:00`; empty: always",
+    )
     journey_timeout_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         90, description="a journey is over when the customer has been silent for longer than this, in days"
     )
@@ -107,6 +112,12 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"there is no time zone {name!r}; use a name such as Europe/Berlin") from None
         return name
+
+    @field_validator("opening_hours")
+    @classmethod
+    def _known_hours(cls, text: str) -> str:
+        week_of(text)
+        return text
 
     @property
     def embedded_bus(self) -> bool:

@@ -32,7 +32,7 @@ def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rooms]:
 
 @pytest.mark.parametrize("story", stories(), ids=lambda story: next(iter(story.answers)))
 def test_every_example_is_what_comes_out(rooms: Rooms, story: Story) -> None:
-    rooms.clear()
+    rooms.clear(next(iter(story.answers.values())).settings.get("WAYPOST_OPENING_HOURS", ""))
     rooms.take(accepted(story.touchpoints))
     for kpi_id, example in story.answers.items():
         kpi = priced(KPI_BY_ID[kpi_id], price_of(example.settings.get("WAYPOST_COST_PER_HANDLED_MINUTE", "")))

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from services.metrics.domain.contact_formulas import Cost, Load
 from services.metrics.domain.cubes import BY_NAME
-from services.metrics.domain.kpis import OWN, Kpi, Per, Total
+from services.metrics.domain.kpis import OWN, Duration, Kpi, Per, Total
 from services.metrics.domain.order_kpis import ORDERS
 from services.metrics.domain.volume_kpis import PEOPLE
 
 _DRIVERS = "Price and Jaffe: The Best Service Is No Service. Jossey-Bass, 2008"
+
+_COPC = "COPC Customer Experience Standard, Release 7.0 (metric definitions)"
+_OPEN = "counted by the configured opening hours (WAYPOST_OPENING_HOURS, always open without them) in place of the clock."
+
+
+def _open_hours(id: str, title: str, of: str, counted: str, what: str) -> Kpi:
+    return Kpi(id, title, "seconds", BY_NAME[of], Duration("time_ms", counted), f"{what}, {_OPEN}", source=_COPC)
+
 
 CONTACT_KPIS: tuple[Kpi, ...] = (
     Kpi(
@@ -71,5 +79,26 @@ CONTACT_KPIS: tuple[Kpi, ...] = (
         "Cases opened in the period that are open as of now (not resolved since they were opened or reopened, and not closed), by the "
         "time since they were opened.",
         source=OWN,
+    ),
+    _open_hours(
+        "first_response_time_open_hours",
+        "First response time in opening hours",
+        "first_response_open",
+        "responded",
+        "From a case's first touchpoint to the first answer or message of an agent, dated at that response",
+    ),
+    _open_hours(
+        "first_resolution_time_open_hours",
+        "Time to first resolution in opening hours",
+        "first_resolution_open",
+        "resolved",
+        "From a case's first touchpoint to its first resolution, dated there",
+    ),
+    _open_hours(
+        "resolution_time_open_hours",
+        "Resolution time in opening hours",
+        "resolution_open",
+        "resolved",
+        "From a case's first touchpoint to the resolution that stands, dated there",
     ),
 )

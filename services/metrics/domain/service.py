@@ -38,6 +38,9 @@ def contributions(fact: CaseFact, calendar: Calendar) -> Iterator[Contribution]:
     for cube, at_us in (("first_response", fact.responded_us), ("bot_response", fact.bot_responded_us)):
         if at_us is not None:
             yield from _lasted(cube, "responded", at_us, dims, at_us - fact.at_us)
+    if fact.responded_us is not None:
+        open_us = calendar.open_us(fact.at_us, fact.responded_us)
+        yield from _lasted("first_response_open", "responded", fact.responded_us, dims, open_us)
     yield from _outcome(fact, dims, calendar.day_of(fact.at_us))
     if fact.resolved_us:
         yield from _resolution(fact, dims, calendar)
@@ -80,11 +83,13 @@ def _resolution(fact: CaseFact, dims: Dims, calendar: Calendar) -> Iterator[Cont
     first_us = fact.resolved_us[0]
     resolved = calendar.day_of(first_us)
     yield from _lasted("first_resolution", "resolved", first_us, dims, first_us - fact.at_us)
+    yield from _lasted("first_resolution_open", "resolved", first_us, dims, calendar.open_us(fact.at_us, first_us))
     for i, at_us in enumerate(fact.resolved_us):
-        lasted_us, day = at_us - fact.at_us, calendar.day_of(at_us)
-        yield from _lasted("resolution", "resolved", at_us, dims, lasted_us, dated=day)
-        if i < len(fact.reopened_us):
-            yield from _lasted("resolution", "resolved", fact.reopened_us[i], dims, lasted_us, -1, dated=day)
+        day = calendar.day_of(at_us)
+        for cube, lasted_us in (("resolution", at_us - fact.at_us), ("resolution_open", calendar.open_us(fact.at_us, at_us))):
+            yield from _lasted(cube, "resolved", at_us, dims, lasted_us, dated=day)
+            if i < len(fact.reopened_us):
+                yield from _lasted(cube, "resolved", fact.reopened_us[i], dims, lasted_us, -1, dated=day)
 
     def add(measure: str, at_us: int, value: int = 1) -> Contribution:
         return Contribution("lasting", measure, at_us, resolved, dims, value)

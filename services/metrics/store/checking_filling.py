@@ -54,7 +54,9 @@ def filling_steps(database: Database, tx: Connection, calendar: Calendar, result
     for row in database.execute(tx, _LEADING_ELSEWHERE):
         result.compare(row[1], f"changes of fact {row[3]} of {row[2]}", "lead to another fact", "lead to the stored one")
     yield result
-    if generations.hash_of(database, tx, now.generation) == generations.generation_hash(calendar.time_zone):
+    if generations.hash_of(database, tx, now.generation) == generations.generation_hash(
+        calendar.time_zone, calendar.opening_hours
+    ):
         yield from compare_sums(database, tx, now.generation, partial(_recomputed, database, tx, calendar, now), result)
 
 

@@ -24,9 +24,9 @@ class Generation(NamedTuple):
     hash: str
 
 
-def generation_hash(time_zone: str) -> str:
-    """What rollups depend on besides the facts: the contributions' version, the cubes, and the time zone."""
-    made_by = msgspec.json.encode([VERSION, time_zone, CUBES])
+def generation_hash(time_zone: str, opening_hours: str = "") -> str:
+    """What rollups depend on besides the facts: the contributions' version, the cubes, the time zone and the opening hours."""
+    made_by = msgspec.json.encode([VERSION, time_zone, opening_hours, CUBES])
     return hashlib.sha256(made_by).hexdigest()[:16]
 
 
@@ -52,7 +52,9 @@ def open_generation(database: Database, tx: Connection, wanted: str) -> Generati
         )
     found = live(database, tx)
     if found is None or found.hash != wanted:
-        raise Misconfigured(f"the rollups were made with another version or time zone than this process has; run `{MEND}`")
+        raise Misconfigured(
+            f"the rollups were made with another version, time zone or opening hours than this process has; run `{MEND}`"
+        )
     return found
 
 

@@ -64,6 +64,7 @@ def rebuild(
     time_zone: str,
     on_progress: Callable[[int, int | None, str], None],
     bounds: Bounds | None = None,
+    opening_hours: str = "",
 ) -> int:
     """Recompute the rollups by this code and these settings, beside running processes; returns how many facts there were.
 
@@ -73,7 +74,7 @@ def rebuild(
 
     Raises Misconfigured if a rebuild with other settings was started meanwhile.
     """
-    rebuilding = Rebuilding(database, topic, time_zone, bounds=bounds)
+    rebuilding = Rebuilding(database, topic, time_zone, opening_hours, bounds=bounds)
     for doing, done, total in rebuilding.steps():
         on_progress(done, total, doing)
     return rebuilding.facts
@@ -83,10 +84,16 @@ class Rebuilding:
     """One rebuild by one process; several of the same settings help each other. `facts`: how many were counted, so far."""
 
     def __init__(
-        self, database: Database, topic: TopicInfo, time_zone: str, page: int = PAGE, bounds: Bounds | None = None
+        self,
+        database: Database,
+        topic: TopicInfo,
+        time_zone: str,
+        opening_hours: str = "",
+        page: int = PAGE,
+        bounds: Bounds | None = None,
     ) -> None:
         self._database, self._topic, self._page, self._bounds = database, topic, page, bounds
-        self._calendar, self._hash = Calendar(time_zone), generations.generation_hash(time_zone)
+        self._calendar, self._hash = Calendar(time_zone, opening_hours), generations.generation_hash(time_zone, opening_hours)
         self._summing, self._caught_up = Summing(database), 0
         self._round, self._left = 0, -1
         self.facts = 0

@@ -49,7 +49,7 @@ def sample(database: Database, tx: Connection, calendar: Calendar, bus: Bus, dra
     """Look at what `draw` picks, in the caller's snapshot."""
     result = Checked()
     live = generations.live(database, tx)
-    if live is None or live.hash != generations.generation_hash(calendar.time_zone):
+    if live is None or live.hash != generations.generation_hash(calendar.time_zone, calendar.opening_hours):
         return result
     cube = draw.choice(
         [cube for cube in CUBES if not cube.foreseen]
