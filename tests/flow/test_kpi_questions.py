@@ -60,9 +60,9 @@ class Service:
         return json.loads(answer.text, parse_constant=lambda name: pytest.fail(name))
 
 
-def _sold(id: str, currency: str, day: str) -> dict[str, Any]:
+def _sold(id: str, currency: str, day: str, customer: str = "c") -> dict[str, Any]:
     order = {"order_id": id, "amount": "10.00", "currency": currency}
-    return {"type": "order_completed", "occurred_at": f"{day}T10:00:00Z", "identities": {"customer_id": "c"}, "order": order}
+    return {"type": "order_completed", "occurred_at": f"{day}T10:00:00Z", "identities": {"customer_id": customer}, "order": order}
 
 
 def _judged(kind: str, score: int, high: int, easy: str | None = None) -> dict[str, Any]:
@@ -86,6 +86,9 @@ SEVERAL = [
     _sold("o-1", "EUR", "2026-03-04"),
     _sold("o-2", "USD", "2026-03-06"),
     _sold("o-3", "EUR", "2026-02-06"),
+    _sold("o-4", "EUR", "2026-03-07", "d"),
+    _sold("o-5", "USD", "2026-03-08", "e"),
+    _sold("o-6", "EUR", "2026-04-07", "d"),
     _judged("csat", 4, 5),
     _judged("csat", 4, 7),
     _judged("ces", 2, 7, "low"),
