@@ -446,8 +446,94 @@ class Goal(_Fact, tag="goal", kw_only=True, frozen=True):
         return f"goal/{self.first_id}"
 
 
+class Introduced(_Fact, tag="introduced", kw_only=True, frozen=True):
+    """A journey of somebody who has not ordered before, since `at_us`. `referred_us` is when the customer first said to be referred by
+    somebody, before `bought_us`, when the journey reached purchase or a later stage."""
+
+    journey_id: str
+    at_us: int
+    channel: str
+    source: str
+    referred_us: int | None = None
+    bought_us: int | None = None
+
+    @property
+    def key(self) -> str:
+        return f"introduced/{self.journey_id}"
+
+
+class Voice(_Fact, tag="voice", kw_only=True, frozen=True):
+    """One touchpoint in which a customer rates (`rating` of `rating_max`), shows a mood (`sentiment`, −1 … 1) or `told` others."""
+
+    at_us: int
+    stage: Stage
+    channel: str
+    source: str
+    topic: str | None = None
+    told: Literal["referral", "share"] | None = None
+    product: str | None = None
+    rating: float | None = None
+    rating_max: float | None = None
+    sentiment: float | None = None
+    first_id: str
+
+    @property
+    def key(self) -> str:
+        return f"voice/{self.first_id}"
+
+
+class Turn(NamedTuple):
+    """By how much the person's orders, and their worth in a currency, became more or fewer at `at_us`."""
+
+    at_us: int
+    currency: str | None
+    orders: int
+    micros: int
+
+
+class Exposure(_Fact, tag="exposure", kw_only=True, frozen=True):
+    """The first variant of an experiment that a person saw. `second_us` is when another one was seen. `seen_us` is the last touchpoint so far
+    of the visit in which it was; `turns` are of the orders placed since."""
+
+    experiment_id: str
+    variant: str
+    at_us: int
+    seen_us: int
+    stage: Stage
+    channel: str
+    source: str
+    second_us: int | None = None
+    turns: list[Turn] = []
+
+    @property
+    def key(self) -> str:
+        return f"exposure/{self.experiment_id}"
+
+
+class Recommended(_Fact, tag="recommended", kw_only=True, frozen=True):
+    """A product (None: not said which) that a recommendation showed to a person, and when it was first clicked and ordered in the 30 days
+    after that."""
+
+    recommendation_id: str
+    product: str | None
+    at_us: int
+    channel: str
+    source: str
+    clicked_us: int | None = None
+    bought_us: int | None = None
+
+    @property
+    def thing(self) -> str:
+        return f"{self.recommendation_id}/{self.product or ''}"
+
+    @property
+    def key(self) -> str:
+        return f"recommended/{self.thing}/{self.at_us}"
+
+
+Growth = Introduced | Voice | Exposure | Recommended
 Sequel = Helped | Bad | Slow | Reached
-Fact = Sequel | Goal | Day | Step | Touched | Transition | Ended | Visit | OrderFact | PathFact | CaseFact | SurveyFact
+Fact = Growth | Sequel | Goal | Day | Step | Touched | Transition | Ended | Visit | OrderFact | PathFact | CaseFact | SurveyFact
 
 
 class PersonMonth(Struct, omit_defaults=True, kw_only=True, frozen=True):

@@ -67,15 +67,26 @@ class CohortQuestion:
     as_of_us: int
 
 
-class _More(NamedTuple):
-    """Measures of other cubes: by period only, and the agents seen, by period and dimensions."""
+class _Beside(NamedTuple):
+    """A measure of another cube, by period and the dimensions at these `places`; what it is where there is `nothing`."""
 
-    beside: Mapping[int, Mapping[str, int]]
+    counted: Mapping[tuple[int, Dims], Mapping[str, int]]
+    nothing: Mapping[str, int]
+    places: tuple[int, ...]
+
+    def of(self, period: int, dims: Dims) -> Mapping[str, int]:
+        return self.counted.get((period, tuple(dims[place] for place in self.places)), self.nothing)
+
+
+class _More(NamedTuple):
+    """Measures of other cubes: what is counted beside, and the agents seen, by period and dimensions."""
+
+    beside: _Beside
     seen: Mapping[tuple[int, Dims], int]
     has_seen: bool
 
     def of(self, period: int, dims: Dims) -> Mapping[str, int]:
-        beside = self.beside.get(period, {})
+        beside = self.beside.of(period, dims)
         return {**beside, "agent_hours": self.seen.get((period, dims), 0)} if self.has_seen else beside
 
 
@@ -131,23 +142,28 @@ class Answers:
     def _more(self, question: KpiQuestion, by: tuple[str, ...]) -> _More:
         seen = question.kpi.seen
         if seen is None:
-            return _More(self._beside(question), {}, False)
+            return _More(self._beside(question, by), {}, False)
         hours = agent_hours(self._reading, self.calendar, seen, question, by, question.filters)
-        return _More(self._beside(question), hours, True)
+        return _More(self._beside(question, by), hours, True)
 
-    def _beside(self, question: KpiQuestion) -> dict[int, Mapping[str, int]]:
-        """By period, what the KPI beside this one counts in all of it."""
-        kpi = question.kpi.beside
+    def _beside(self, question: KpiQuestion, by: tuple[str, ...]) -> _Beside:
+        """What the KPI beside this one counts: by period, and by those dimensions that it shares with this one."""
+        kpi, may_share = question.kpi.beside, question.kpi.beside_by
         if kpi is None:
-            return {}
-        cube = cube_of(kpi, question.grain)
-        by_period = gather(self._reading, self.calendar, cube, _set_for(cube, (), {}), question)
-        found: dict[int, Mapping[str, int]] = {}
-        for period in periods(question.span, question.grain):
-            totals = by_period.get(period, Figures()).projected(_set_for(cube, (), {}), (), {}).totals
-            measures = dict(zip(cube.measures, totals.get((), [0] * len(cube.measures)), strict=False))
-            found[period] = {kpi.id: kpi.formula.answer(measures, question.grain, {}).numerator or 0}
-        return found
+            return _Beside({}, {}, ())
+        cube, shared = cube_of(kpi, question.grain), tuple(name for name in by if name in may_share)
+        filters = {name: value for name, value in question.filters.items() if name in may_share}
+        names = _set_for(cube, shared, filters)
+
+        def counted(values: Sequence[int]) -> Mapping[str, int]:
+            measures = dict(zip(cube.measures, values, strict=False))
+            return {kpi.id: kpi.formula.answer(measures, question.grain, {}).numerator or 0}
+
+        found: dict[tuple[int, Dims], Mapping[str, int]] = {}
+        for period, figures in gather(self._reading, self.calendar, cube, names, question).items():
+            for dims, values in figures.projected(names, shared, filters).totals.items():
+                found[period, dims] = counted(values)
+        return _Beside(found, counted([0] * len(cube.measures)), tuple(by.index(name) for name in shared))
 
     def _figures(
         self, question: KpiQuestion, cube: Cube, names: tuple[str, ...], filters: Mapping[str, str]

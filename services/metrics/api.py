@@ -18,6 +18,7 @@ from services.metrics.docs import CatalogueAnswer, CheckAnswer, KpiAnswer, Stage
 from services.metrics.domain.catalogue import KPIS
 from services.metrics.domain.contact_formulas import priced
 from services.metrics.domain.kpis import Kpi
+from services.metrics.domain.lift import lifted
 from services.shared.http import After, Format, Timeout, check_answer, csv_answer, json_answer, wait_first, wants_csv
 
 From = Annotated[str | None, Query(alias="from", description="first day, YYYY-MM-DD; needed")]
@@ -54,6 +55,8 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
         wait_first(desk.wait_for, after, timeout)
         with desk.question("kpi") as (answers, basis):
             rows = compared(answers, question) if is_compared else answers.kpi(question)
+        if declared.against is not None and declared.against.dims[-1] in question.by:
+            rows = lifted(declared.against, rows, question.by)
         span = question.span
         body = {
             "kpi": declared.id,

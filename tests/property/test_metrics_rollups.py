@@ -24,9 +24,11 @@ from schemas.facts import (
     Cohort,
     Day,
     Ended,
+    Exposure,
     Fact,
     Goal,
     Helped,
+    Introduced,
     Item,
     Leg,
     OrderFact,
@@ -35,6 +37,7 @@ from schemas.facts import (
     Place,
     Reached,
     Reason,
+    Recommended,
     Refund,
     Score,
     Sequel,
@@ -44,7 +47,9 @@ from schemas.facts import (
     Touch,
     Touched,
     Transition,
+    Turn,
     Visit,
+    Voice,
     Working,
     month_key,
 )
@@ -173,6 +178,32 @@ def orders(draw: st.DrawFn) -> OrderFact:
 
 
 @st.composite
+def growth(draw: st.DrawFn) -> Introduced | Voice | Exposure | Recommended:
+    times = sorted(draw(st.lists(instants, min_size=4, max_size=4)))
+    given: dict[str, Any] = {"at_us": times[0], "channel": draw(channels), "source": draw(sources)}
+    kind = draw(st.sampled_from([Introduced, Voice, Exposure, Recommended]))
+    if kind is Introduced:
+        referred, bought = draw(st.none() | st.just(times[1])), draw(st.none() | st.just(times[2]))
+        return Introduced(journey_id=draw(st.sampled_from("abc")), referred_us=referred, bought_us=bought, **given)
+    if kind is Voice:
+        given |= {"told": draw(st.sampled_from([None, "share", "referral"])), "first_id": draw(st.sampled_from("12"))}
+        given["sentiment"] = draw(st.none() | st.sampled_from([-0.5, 0.0, 0.25]))
+        given |= {"rating": draw(st.sampled_from([3.5, 5.0])), "rating_max": 5.0} if draw(st.booleans()) else {}
+        return Voice(stage=draw(stages), **given)
+    if kind is Recommended:
+        soon = st.none() | st.integers(times[0], times[0] + 30 * DAY_US)
+        product = draw(st.sampled_from([None, "p"]))
+        return Recommended(recommendation_id="r", product=product, clicked_us=draw(soon), bought_us=draw(soon), **given)
+    worths = draw(st.lists(st.tuples(st.sampled_from(times), st.sampled_from(["EUR", "USD"]), st.integers(1, 10**9)), max_size=2))
+    second_us = draw(st.none() | st.just(times[3]))
+    turns = [Turn(at_us, of, 1, micros) for at_us, of, micros in worths]
+    turns += [Turn(times[2], of, -1, -micros) for at_us, of, micros in worths if at_us <= times[2] and draw(st.booleans())]
+    seen: dict[str, Any] = {"variant": draw(st.sampled_from(["a", "control"])), "seen_us": times[0] + draw(st.integers(0, 10**9))}
+    in_order = sorted((turn for turn in turns if turn.at_us < (second_us or END_US)), key=lambda turn: turn.at_us)
+    return Exposure(experiment_id="e", stage=draw(stages), second_us=second_us, turns=in_order, **seen, **given)
+
+
+@st.composite
 def paths(draw: st.DrawFn) -> PathFact:
     at_us, ended_us = sorted(draw(st.tuples(instants, instants)))
     return PathFact(
@@ -292,6 +323,7 @@ def sequels(draw: st.DrawFn) -> Sequel:
 
 
 facts = st.one_of(
+    growth(),
     days(),
     sequels(),
     steps,

@@ -32,7 +32,7 @@ from schemas.facts import (
 )
 from schemas.times import DAY_US, MINUTE_US
 from schemas.touchpoint import STAGES, Campaign, Page, Stage
-from services.journey.domain import cases, orders, places, runs, sequels, surveys
+from services.journey.domain import cases, growth, orders, places, runs, sequels, surveys
 from services.journey.domain.derive import Derived
 from services.journey.domain.sequels import Event
 from services.journey.domain.stages import INDEX, Progress, started, touch
@@ -92,6 +92,7 @@ class Fold:
         self._count_in_person(touchpoint, own_stage)
         self._note(touchpoint, own_stage, stage, is_open)
         self._about(touchpoint, self._reached(stage))
+        self._grow(touchpoint, self._reached(stage), is_open)
         state.run.take(touchpoint)
         self._settle(touchpoint.time_us)
 
@@ -361,6 +362,14 @@ class Fold:
         if touchpoint.outreach is not None and touchpoint.actor != "customer":
             self._outreach(touchpoint, touchpoint.outreach.outreach_id, stage)
 
+    def _grow(self, touchpoint: Derived, stage: Stage, is_open: bool) -> None:
+        """What it tells of growth."""
+        state = self.state
+        case = state.cases.get(case_key_of(touchpoint)) if touchpoint.case is not None else None
+        topic = case.topic if case is not None else None
+        for fact in growth.went_on(state.growth, touchpoint, state.journey if is_open else None, topic, stage):
+            self._put(fact)
+
     def _article(self, touchpoint: Derived, article_id: str) -> None:
         """The first help article of the visit."""
         visit = self.state.visits[touchpoint.channel]
@@ -459,6 +468,8 @@ class Fold:
             order = places.placed(order, self.state.standing, day_of)
         held[order.key] = order
         self._put(order)
+        for exposure in growth.ordered(self.state.growth, known, order, now_us):
+            self._put(exposure)
         if known is not None and places.differs(known, order):
             self.state.standing, moved = places.anew(held.values(), now_us, day_of)
             for other in moved:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from schemas.facts import CaseFact, Day, Fact, Goal, OrderFact, Score, Sequel, SurveyFact, Visit
+from services.journey.domain.growth import Growth
 from services.journey.domain.places import Standing
 from services.journey.domain.runs import Run
 from services.journey.domain.stages import Progress
@@ -39,9 +40,9 @@ class State(Struct, array_like=True):
     `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and `campaign` are those
     of the newest visit. `sendings` are the surveys that were sent and not answered yet. `trail` is what brought the person lately.
     `standing` is what the next order's place depends on, `sequels` wait for what follows, `outreaches` are the ids of those that reached
-    the person. `run` leads to the next purchase, `goals` are those stated in the journey, by name. `answers` are the newest by kind of
-    survey, `since_answers` the newest case that was opened since. `day` is the day that is not over yet, `transitions` counts those of
-    this month.
+    the person, `growth` what else may still come. `run` leads to the next purchase, `goals` are those stated in the journey, by name.
+    `answers` are the newest by kind of survey, `since_answers` the newest case that was opened since. `day` is the day that is not over
+    yet, `transitions` counts those of this month.
     """
 
     person: Progress | None = None
@@ -64,6 +65,7 @@ class State(Struct, array_like=True):
     standing: Standing = field(default_factory=Standing)
     sequels: dict[str, Sequel] = {}
     outreaches: list[str] = []
+    growth: Growth = field(default_factory=Growth)
     run: Run = field(default_factory=Run)
     goals: dict[str, Goal] = {}
     answers: dict[str, Score] = {}
@@ -72,7 +74,9 @@ class State(Struct, array_like=True):
     def carried(self) -> list[Fact]:
         """The facts that later touchpoints may change."""
         kept = (*self.orders.values(), *self.cases.values(), *self.visits.values(), *self.sendings.values(), self.trail.path)
-        return [fact for fact in (*kept, *self.sequels.values(), *self.goals.values()) if fact is not None]
+        return [
+            fact for fact in (*kept, *self.sequels.values(), *self.goals.values(), *self.growth.carried()) if fact is not None
+        ]
 
 
 _encoder = msgspec.msgpack.Encoder()

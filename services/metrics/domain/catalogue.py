@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.metrics.domain.attribution_kpis import ATTRIBUTION_KPIS
 from services.metrics.domain.contact_kpis import CONTACT_KPIS
+from services.metrics.domain.growth_kpis import GROWTH_KPIS
 from services.metrics.domain.kpis import Kpi
 from services.metrics.domain.loyalty_kpis import LOYALTY_KPIS
 from services.metrics.domain.order_kpis import ORDER_KPIS
@@ -23,6 +24,7 @@ KPIS: tuple[Kpi, ...] = (
     *CONTACT_KPIS,
     *SEQUEL_KPIS,
     *ATTRIBUTION_KPIS,
+    *GROWTH_KPIS,
 )
 
 KPI_BY_ID = {kpi.id: kpi for kpi in KPIS}

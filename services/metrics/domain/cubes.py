@@ -12,6 +12,7 @@ from typing import Literal
 
 from services.metrics.domain.contact_cubes import CASE, CASE_SETS, CONTACT_CUBES
 from services.metrics.domain.cube import WIDTH, Cube, Dims
+from services.metrics.domain.growth_cubes import GROWTH_CUBES
 from services.metrics.domain.loyalty_cubes import LOYALTY_CUBES
 from services.metrics.domain.marketing_cubes import MARKETING_CUBES
 from services.metrics.domain.purchase_cubes import PURCHASE_CUBES
@@ -134,6 +135,7 @@ CUBES: tuple[Cube, ...] = (
     *LOYALTY_CUBES,
     *PURCHASE_CUBES,
     *MARKETING_CUBES,
+    *GROWTH_CUBES,
     Cube("cases", CASE, CASE_SETS, ("opened",), ("case",), hourly=True),
     Cube("reasons", _REASON, _REASON_SETS, ("cases",), ("case",)),
     _times("first_response", CASE, CASE_SETS, "responded"),

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from services.metrics.domain import statistics
 from services.metrics.domain.cubes import Cube
 from services.metrics.domain.histogram import Spread, spread
+from services.metrics.domain.lift import Against
 from services.metrics.domain.periods import Grain
 from services.metrics.domain.rollups import Counts
 from services.metrics.domain.statistics import net_score, wilson
@@ -218,6 +219,24 @@ class Per:
 
 
 @dataclass(frozen=True)
+class PerPerson:
+    """Money for each of the people that another KPI counts (`Kpi.beside`, whose id `n` is)."""
+
+    total: str
+    n: str
+
+    def answer(self, measures: Measures, grain: Grain, counts: Counts) -> Answer:
+        total, n = measures[self.total], measures[self.n]
+        return Answer(total / n / 1_000_000 if n > 0 else None, total, n, n)
+
+    def text(self) -> str:
+        return f"{self.total} / {self.n} / 1,000,000"
+
+    def terms(self, side: Side, grain: Grain) -> Terms | None:
+        return {self.total: 1} if side == "numerator" else None
+
+
+@dataclass(frozen=True)
 class Distinct:
     """Distinct people of a period: the active days whose previous active day lies before the period.
 
@@ -241,10 +260,12 @@ class Distinct:
 class Kpi:
     """`per` are dimensions across which nothing is ever added: every answer is given for each of their values.
 
-    `beside` is a KPI over another cube: its numerator in the whole period, by no dimension, is a measure of its id in every row.
+    `beside` is a KPI over another cube: its numerator in the whole period, by no dimension but those of `beside_by` that are asked for,
+    is a measure of its id in every row.
     `seen` is an hourly cube by channel and agent: how many agents were seen in each hour, added up, is the measure `agent_hours`.
     `cubes` are in place of `cube` for some grains, with the same dimensions and measures. `ranged`: grain none is answered from the
-    people's days (`ranged.py`). `fixed` dimensions have one value and can't be asked for.
+    people's days (`ranged.py`). `fixed` dimensions have one value and can't be asked for. `against` says which rows are compared with
+    which; those of its dimensions that are not asked for are always given.
     `is_told`: whether there is an answer to a period (its first day) and dimensions yet, on the day asked about.
     """
 
@@ -258,10 +279,12 @@ class Kpi:
     grains: tuple[Grain, ...] = ("day", "week", "month", "quarter", "year", "none")
     per: tuple[str, ...] = ()
     beside: Kpi | None = None
+    beside_by: tuple[str, ...] = ()
     seen: Cube | None = None
     cubes: Mapping[Grain, Cube] = field(default_factory=dict)
     ranged: bool = False
     fixed: Mapping[str, str] = field(default_factory=dict)
+    against: Against | None = None
     is_told: Callable[[int, Mapping[str, str | None], int], bool] | None = None
 
     @property

@@ -17,12 +17,15 @@ from schemas.facts import (
     Cohort,
     Day,
     Ended,
+    Exposure,
     Fact,
     Goal,
     Helped,
+    Introduced,
     OrderFact,
     PathFact,
     Reached,
+    Recommended,
     Sequel,
     Slow,
     Step,
@@ -31,10 +34,11 @@ from schemas.facts import (
     Transition,
     Unit,
     Visit,
+    Voice,
 )
 from schemas.horizons import decided_us
 from schemas.touchpoint import STAGES
-from services.metrics.domain import attribution, contacts, loyalty, orders, purchases, sequels, service
+from services.metrics.domain import attribution, contacts, growth, loyalty, orders, purchases, sequels, service
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import ces_answer, change, csat_answer, nps_answer, scored
@@ -62,6 +66,8 @@ def effect_times(fact: Fact) -> list[int]:
         times.update(place.at_us for place in fact.places)
     elif isinstance(fact, PathFact):
         times = attribution.effect_times(fact)
+    elif isinstance(fact, Introduced | Exposure | Recommended):
+        times = growth.effect_times(fact)
     elif isinstance(fact, CaseFact):
         times = service.effect_times(fact)
     elif isinstance(fact, Helped | Bad | Slow | Reached):
@@ -236,6 +242,10 @@ _OF_KIND: dict[type[Any], Callable[[Any, bool, Calendar], Iterator[Contribution]
     OrderFact: _order,
     Goal: _goal,
     PathFact: _path,
+    Introduced: lambda fact, identified, calendar: growth.introduced(fact, calendar),
+    Voice: lambda fact, identified, calendar: growth.voice(fact),
+    Exposure: lambda fact, identified, calendar: growth.exposure(fact, calendar),
+    Recommended: lambda fact, identified, calendar: growth.recommended(fact, calendar),
     CaseFact: _case,
     SurveyFact: _survey,
     Helped: _sequel,

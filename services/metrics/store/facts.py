@@ -14,7 +14,20 @@ FACT_TYPES = {"partition": "integer", "person_id": "text", "month": "text", "key
 """The key of a fact's row, for key tables."""
 FACT_COLUMNS = (*FACT_TYPES, "kind", "at_us", "until_us", "body")
 EFFECT_COLUMNS = ("kind", "at_us", *FACT_TYPES)
-SEVERAL_DAYS = ("order", "case", "survey", "path", "helped", "bad", "slow", "reached", "goal")
+SEVERAL_DAYS = (
+    "order",
+    "case",
+    "survey",
+    "path",
+    "helped",
+    "bad",
+    "slow",
+    "reached",
+    "goal",
+    "introduced",
+    "exposure",
+    "recommended",
+)
 """Kinds whose effects may lie on several days; all others take effect within one day."""
 _FACT: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 
