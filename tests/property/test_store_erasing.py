@@ -174,6 +174,16 @@ FOUND: Mapping[str, list[list[Record]]] = {
         [body(touchpoint("2", 0, "device_id:d")), body(touchpoint("3", DAY_US, "anonymous_id:v", "device_id:d"))],
         [body(touchpoint("4", 9 * DAY_US, "phone:p", "anonymous_id:v"))],
     ],
+    "the last touchpoint that names somebody is displaced by a copy that does not": [
+        [body(touchpoint("1", 0, "anonymous_id:v")), body(touchpoint("1", DAY_US, "customer_id:a", "anonymous_id:v"))],
+        [erase(0, "customer_id:a")],
+        [body(touchpoint("1", 0, "customer_id:a", "email:e"))],
+    ],
+    "the same, and the copy is kept": [
+        [body(touchpoint("1", 0, "anonymous_id:v")), body(touchpoint("1", 9 * DAY_US, "customer_id:a", "anonymous_id:v"))],
+        [erase(0, "customer_id:a")],
+        [body(touchpoint("1", DAY_US, "customer_id:a", "email:e"))],
+    ],
     "copies of one moment are in the order of their names, of which one is lost": [
         [erase(6 * DAY_US, "customer_id:b"), body(touchpoint("1", 0, "email:e"))],
         [body(touchpoint("1", 0, "email:e", "customer_id:a")), body(touchpoint("1", 0, "email:e", "customer_id:b"))],

@@ -181,11 +181,19 @@ class Burial:
         self._yard.identities.rename(self._tx, names)
         ownership.rename(names)
 
+    def leave(self, identities: Iterable[int]) -> None:
+        """These lost touchpoints to other copies of them: the wiped ones of which nothing is left are to lose their names."""
+        known = self._ownership.view.identities
+        wiped = {identity for identity in identities if known[identity].wiped_us is not None}
+        self._nameless |= wiped - self._first_us(wiped).keys()
+
     def finish(self) -> None:
         """Forget the people and the names of which nothing is left; note what was removed for each erasure."""
         if self._marked:
             self._purge()
+        if self._nameless:
             self._hide()
+        if self._marked:
             self.void = self._yard.commands.take_void_links(self._tx, self._marked)
         self._note()
 
@@ -284,7 +292,7 @@ class Burial:
         if names:
             hiding = self._yard.hidden.hiding(tx)
             self._yard.identities.rename(tx, {identity: hiding.name(name) for identity, name in names.items()})
-            first = next(iter(self._marked.values()))
+            first = next(iter(self._marked.values()), NEVER_US)
             self._removed.setdefault(first, Counter()).update(identities=len(names))
 
     def _count(self, refused: Mapping[Kept, int], new: Collection[Reference]) -> None:

@@ -231,13 +231,15 @@ class Ownership:
         if unknown:
             raise NotLocked(unknown)
 
-    def admit(self, tx: Connection, sets: Collection[int]) -> None:
-        """Stored touchpoints of these sets join the batch. Raises NotLocked unless their identities are locked and known."""
+    def admit(self, tx: Connection, sets: Collection[int]) -> set[int]:
+        """Stored touchpoints of these sets join the batch; returns their identities, as they were sent. Raises NotLocked unless these are
+        locked and known."""
         found = self._identities.sets(tx, sets)
         self.require_known({member for one in found for member in one.members})
         sent = {member for one in found for member in one.as_sent}
         self.require(sent)
         self.ids.update((self.view.identities[member].name, member) for member in sent)
+        return sent
 
     def require(self, roots: Collection[int]) -> None:
         """Raises NotLocked unless all these people are locked."""

@@ -82,8 +82,7 @@ class Writer:
             burial.count_refused(risen.dropped)
             burial.finish()
             return burial.refused
-        if displaced:
-            ownership.admit(tx, {kept.set_id for kept in displaced})
+        left = ownership.admit(tx, {kept.set_id for kept in displaced}) if displaced else set()
         batch, again = self._timing.put_right(tx, ownership, batch, displaced, held)
         batch += [one.incoming for one in again]
         copied |= {(one.kept.source, one.kept.id) for one in again if one.has_copies}
@@ -100,6 +99,7 @@ class Writer:
         burial = self.burial(tx, ownership, affected)
         if refuses and (risen.dropped or risen.doomed or ownership.has_marks()):
             self._refuse(burial, new, moved, risen, {one.kept.reference for one in again})
+            burial.leave(left)
         self.end(tx, ownership, affected, burial, also)
         return burial.refused
 
