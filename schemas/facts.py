@@ -87,7 +87,8 @@ class Step(_Fact, tag="step", kw_only=True, frozen=True):
     """A journey (or person) reaches `to_stage`. `from_stage` None: it starts there. `skipped` were jumped over: reached and left at
     `at_us`, without time. `time_ms` is the time since `from_stage` was reached; None if that stage was not touched by then, or at the start.
 
-    `adopted` counts, by stage, touchpoints of others that came before the journey and belong to it from its start on.
+    `since_us` is when `from_stage` was reached. `adopted` counts, by stage, touchpoints of others that came before the journey and belong to
+    it from its start on.
     """
 
     unit: Unit
@@ -97,6 +98,7 @@ class Step(_Fact, tag="step", kw_only=True, frozen=True):
     to_stage: Stage
     skipped: list[Stage] = []
     time_ms: int | None = None
+    since_us: int | None = None
     adopted: dict[Stage, int] = {}
 
     @property
@@ -137,13 +139,14 @@ class Transition(_Fact, tag="transition", kw_only=True, frozen=True):
 class Ended(_Fact, tag="ended", kw_only=True, frozen=True):
     """A journey will be over at `at_us` = `last_us` + timeout, unless the customer speaks again before (then this fact is replaced).
 
-    `first_id` is the touchpoint that started it, as SOURCE/ID.
+    `reached_us` is when it reached `furthest_stage`; `first_id` is the touchpoint that started it, as SOURCE/ID.
     """
 
     cohort: Cohort
     at_us: int
     last_us: int
     furthest_stage: Stage
+    reached_us: int
     current_stage: Stage
     first_id: str
 

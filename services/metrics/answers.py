@@ -25,6 +25,7 @@ from services.metrics.store.moments import Met
 from services.metrics.store.moments import Place as FactPlace
 from services.metrics.store.packing import merged
 from services.metrics.store.reading import Place, Reading
+from services.metrics.survival import life_tables
 from services.shared.errors import Rejected
 
 MAX_ROWS = 100_000
@@ -173,6 +174,8 @@ class Answers:
         if isinstance(formula, Modelled):
             wanted = {*split_of(question), *filters}
             return Modelling(self._reading, self.calendar, question, formula.model, wanted).figures(names)
+        if question.kpi.survives:
+            return life_tables(self._reading, self.calendar, cube, names, question)
         if not question.is_ranged:
             return gather(self._reading, self.calendar, cube, names, question)
         activities = (filters["activity"],) if "activity" in filters else ("order", "touchpoint")

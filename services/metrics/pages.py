@@ -23,6 +23,7 @@ UNITS: dict[KpiUnit, str] = {
     "points": "points, which may be below 0",
     "currency": "units of the row's `currency`",
     "seconds": "seconds",
+    "days": "days",
     "ratio": "a ratio",
     "score": "a score on the row's `scale`",
 }

@@ -180,6 +180,7 @@ def journey_facts(cohort_id: str = "j") -> list[Fact]:
             at_us=bought + 90 * DAY_US,
             last_us=bought,
             furthest_stage="purchase",
+            reached_us=bought,
             current_stage="purchase",
             first_id="shop/1",
         ),

@@ -9,10 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from itertools import pairwise
 
 from tests.model import Touchpoint, order_of
-from tests.model.journeys import runs
+from tests.model.journeys import journeys, runs
 
 DAY_US = 86_400_000_000
 
@@ -199,3 +200,42 @@ def switches(
                 if one["channel"] != other["channel"] and start <= other["time_us"] // DAY_US < end:
                     found[one["channel"], other["channel"]] += 1
     return dict(found)
+
+
+@dataclass
+class Stays:
+    """Of the stays in a stage that began in a period: in days how long those lasted that a later stage ended, and how long the others have
+    been seen to last; and in milliseconds the former."""
+
+    left: list[int] = field(default_factory=list)
+    censored: list[int] = field(default_factory=list)
+    times_ms: list[int] = field(default_factory=list)
+
+    @property
+    def median(self) -> int | None:
+        """Kaplan and Meier's, product by product; None while the curve stays above one half."""
+        curve = Fraction(1)
+        for day in sorted({*self.left, *self.censored}):
+            at_risk = sum(lasted >= day for lasted in (*self.left, *self.censored))
+            curve *= 1 - Fraction(self.left.count(day), at_risk)
+            if curve <= Fraction(1, 2):
+                return day
+        return None
+
+
+def stays(people: Iterable[Sequence[Touchpoint]], start: int, end: int, as_of_us: int, timeout_us: int) -> dict[str, Stays]:
+    """By stage."""
+    found: dict[str, Stays] = defaultdict(Stays)
+    for person in known_by(people, as_of_us):
+        for journey in journeys(person, timeout_us):
+            assert journey.over_us is not None
+            for name, stage in journey.stages.items():
+                if stage.reached_us is None or stage.skipped or not start <= stage.reached_us // DAY_US < end:
+                    continue
+                since = stage.reached_us // DAY_US
+                if stage.left_us is None:
+                    found[name].censored.append(min(as_of_us, journey.over_us) // DAY_US - since)
+                elif stage.time_us is not None:
+                    found[name].left.append(stage.left_us // DAY_US - since)
+                    found[name].times_ms.append(stage.time_us // 1000)
+    return found

@@ -64,6 +64,7 @@ def histories(draw: st.DrawFn) -> History:
                 "channel": draw(st.sampled_from(["web", "app", "mail"])),
                 "actor": draw(st.sampled_from(["customer", "customer", "customer", "business"])),
                 "stage": draw(st.sampled_from([None, None, *STAGES])) if action is None else None,
+                "placed_order": action == "placed",
                 "goal": goal,
                 "goal_reached": draw(st.sampled_from([None, True, False])) if goal is not None else None,
                 "amount": draw(st.none() | st.integers(0, 50)),
@@ -98,7 +99,7 @@ def derived(touchpoint: Touchpoint) -> Derived:
         channel=touchpoint["channel"],
         actor=touchpoint["actor"],
         stage=touchpoint["stage"],
-        placed_order=order is not None and order["action"] == "placed",
+        placed_order=touchpoint["placed_order"],
         order=Order(**order) if order is not None else None,
         amount_micros=touchpoint["amount"],
         refund_micros=touchpoint["refund"],
@@ -265,3 +266,24 @@ def test_what_leads_to_purchases_and_what_they_are_worth_is_what_the_model_count
     assert {(row["from_channel"], row["to_channel"]): row["value"] for row in changes} == loyalty.switches(
         people, *span, as_of, TIMEOUT_US
     )
+
+
+@slow
+@given(people=st.lists(histories(), min_size=1, max_size=8), span=spans_of_days, days=st.integers(0, 49))
+def test_how_long_journeys_stay_in_a_stage_is_what_the_model_counts(
+    database: Database, people: list[History], span: Span, days: int
+) -> None:
+    """Up to 49 days a bucket of the histogram is one number."""
+    sooner = [[one | {"time_us": START_US + (one["time_us"] - START_US) * 3 // 5} for one in history] for history in people]
+    fill(database, sooner)
+    as_of = START_US + days * DAY_US + 7 * HOUR_US
+    expected = loyalty.stays(sooner, *span, as_of, TIMEOUT_US)
+    tables = {row["stage"]: row for row in rows_of(database, "median_days_in_stage", span, as_of, by="stage")}
+    times = {row["stage"]: row for row in rows_of(database, "time_in_stage", span, as_of, by="stage")}
+    for stage, of in expected.items():
+        if of.left or of.censored:
+            entered = len(of.left) + len(of.censored)
+            assert (tables[stage]["numerator"], tables[stage]["denominator"]) == (len(of.left), entered)
+            assert tables[stage]["value"] == of.median
+            assert (times[stage]["numerator"], times[stage]["denominator"]) == (sum(of.times_ms), len(of.times_ms))
+    assert sum(row["denominator"] for row in tables.values()) == sum(len(of.left) + len(of.censored) for of in expected.values())

@@ -65,6 +65,7 @@ A_JOURNEY: list[Fact] = [
         at_us=us("2026-04-03T10:00:00Z"),
         last_us=us("2026-01-03T10:00:00Z"),
         furthest_stage="purchase",
+        reached_us=us("2026-01-03T10:00:00Z"),
         current_stage="purchase",
         first_id="shop/1",
     ),

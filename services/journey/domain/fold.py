@@ -255,6 +255,7 @@ class Fold:
             at_us=state.last_us + self._rules.timeout_us,
             last_us=state.last_us,
             furthest_stage=STAGES[journey.furthest],
+            reached_us=journey.reached_us,
             current_stage=STAGES[state.current] if state.current >= 0 else journey.cohort.entry_stage,
             first_id=state.first_id,
         )

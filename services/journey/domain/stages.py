@@ -50,6 +50,7 @@ def touch(unit: Unit, progress: Progress, at_us: int, stage: int) -> Iterator[St
             from_stage=STAGES[left],
             to_stage=STAGES[stage],
             skipped=list(STAGES[left + 1 : stage]),
+            since_us=progress.reached_us,
             time_ms=(at_us - progress.reached_us) // 1000 if was_touched else None,
         )
         progress.furthest, progress.reached_us = stage, at_us

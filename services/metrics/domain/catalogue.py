@@ -11,6 +11,7 @@ from services.metrics.domain.order_kpis import ORDER_KPIS
 from services.metrics.domain.purchase_kpis import PURCHASE_KPIS
 from services.metrics.domain.sequel_kpis import SEQUEL_KPIS
 from services.metrics.domain.service_kpis import SERVICE_KPIS
+from services.metrics.domain.stay_kpis import STAY_KPIS
 from services.metrics.domain.survey_kpis import SURVEY_KPIS
 from services.metrics.domain.volume_kpis import VOLUME_KPIS
 
@@ -19,6 +20,7 @@ KPIS: tuple[Kpi, ...] = (
     *ORDER_KPIS,
     *LOYALTY_KPIS,
     *PURCHASE_KPIS,
+    *STAY_KPIS,
     *SURVEY_KPIS,
     *SERVICE_KPIS,
     *CONTACT_KPIS,

@@ -16,6 +16,7 @@ from services.metrics.domain.growth_cubes import GROWTH_CUBES
 from services.metrics.domain.loyalty_cubes import LOYALTY_CUBES
 from services.metrics.domain.marketing_cubes import MARKETING_CUBES
 from services.metrics.domain.purchase_cubes import PURCHASE_CUBES
+from services.metrics.domain.stays import STAY_CUBES
 
 __all__ = ["BY_NAME", "CUBES", "SIGNED_KEYS", "WIDTH", "Cube", "Dims"]
 
@@ -134,6 +135,7 @@ CUBES: tuple[Cube, ...] = (
     ),
     *LOYALTY_CUBES,
     *PURCHASE_CUBES,
+    *STAY_CUBES,
     *MARKETING_CUBES,
     *GROWTH_CUBES,
     Cube("cases", CASE, CASE_SETS, ("opened",), ("case",), hourly=True),

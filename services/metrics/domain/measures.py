@@ -38,12 +38,12 @@ from schemas.facts import (
 )
 from schemas.horizons import decided_us
 from schemas.touchpoint import STAGES
-from services.metrics.domain import attribution, contacts, growth, loyalty, orders, purchases, sequels, service
+from services.metrics.domain import attribution, contacts, growth, loyalty, orders, purchases, sequels, service, stays
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import ces_answer, change, csat_answer, nps_answer, scored
 
-VERSION = 9
+VERSION = 10
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
 
 
@@ -119,6 +119,7 @@ def _period_starts(day: int) -> Iterator[tuple[str, int]]:
 
 def _step(fact: Step, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
     cube, started, first = _stage_cube(fact.unit, fact.cohort), calendar.day_of(fact.cohort.started_us), _first(fact.cohort)
+    yield from stays.of_step(fact, calendar)
 
     def add(measure: str, stage: str, value: int = 1) -> Contribution:
         return Contribution(cube, measure, fact.at_us, started, (stage, *first), value)
@@ -158,6 +159,7 @@ def _ended(fact: Ended, identified: bool, calendar: Calendar) -> Iterator[Contri
     stages, transitions = _stage_cube("journey", fact.cohort), _transition_cube(fact.cohort)
     yield Contribution(stages, "dropped", fact.at_us, started, (fact.furthest_stage, *first), 1)
     yield Contribution(transitions, "transitions", fact.at_us, started, (fact.current_stage, None, *first), 1)
+    yield from stays.of_end(fact, calendar)
 
 
 def _visit(fact: Visit, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
