@@ -47,15 +47,16 @@ LEAVES_SOCKETS = "ignore:unclosed <socket.socket:ResourceWarning"
 class Kafka:
     """A Kafka of our own on free ports of 127.0.0.1, or the one that `WAYPOST_TEST_KAFKA` names (which nobody may stop).
 
-    With `properties`, always our own, set up like that: text with the fields {port}, {controller_port} and {folder}.
-    `java` are its options. Raises PartMissing if none can be had.
+    With `properties`, always our own, set up like that: text with the fields {port}, {controller_port} and {folder}. With `disk`, too,
+    with its data there. `java` are its options. Raises PartMissing if none can be had.
     """
 
-    def __init__(self, properties: str = "", java: Sequence[str] = SOON) -> None:
-        self.bootstrap = "" if properties else os.environ.get("WAYPOST_TEST_KAFKA", "")
+    def __init__(self, properties: str = "", java: Sequence[str] = SOON, disk: Path | None = None) -> None:
+        self.bootstrap = "" if properties or disk is not None else os.environ.get("WAYPOST_TEST_KAFKA", "")
         self.ours = not self.bootstrap
         if self.ours:
             self._folder = Path(tempfile.mkdtemp(prefix="waypost-kafka-"))
+            self._disk = disk or self._folder
             self._server = self._install(properties or PROPERTIES, java)
 
     def start(self) -> None:
@@ -67,6 +68,10 @@ class Kafka:
         """Shut it down in order; the data stays."""
         if self.ours:
             self._server.stop()
+
+    def is_up(self) -> bool:
+        """Whether it runs; it ends by itself where it can't go on."""
+        return not self.ours or self._server.is_up()
 
     def kill9(self) -> None:
         """Kill it; the data stays."""
@@ -85,7 +90,7 @@ class Kafka:
             raise PartMissing("Kafka needs Java 17, and there is no java")
         port, properties = free_port(), self._folder / "server.properties"
         self.bootstrap = f"127.0.0.1:{port}"
-        properties.write_text(template.format(port=port, controller_port=free_port(), folder=self._folder))
+        properties.write_text(template.format(port=port, controller_port=free_port(), folder=self._disk))
         run = [
             java,
             "-Xmx512m",

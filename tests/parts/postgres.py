@@ -23,14 +23,15 @@ SOON = {"fsync": "off", "full_page_writes": "off"}
 class Postgres:
     """A PostgreSQL of our own on a free port of 127.0.0.1, or the one of the URL in `WAYPOST_TEST_POSTGRES` (which nobody may stop).
 
-    `settings` are further ones of the server. Raises PartMissing if neither can be had.
+    `settings` are further ones of the server. With `disk`, always our own, with its data there. Raises PartMissing if none can be had.
     """
 
-    def __init__(self, settings: Mapping[str, str] = SOON) -> None:
-        self.url = os.environ.get("WAYPOST_TEST_POSTGRES", "")
+    def __init__(self, settings: Mapping[str, str] = SOON, disk: Path | None = None) -> None:
+        self.url = os.environ.get("WAYPOST_TEST_POSTGRES", "") if disk is None else ""
         self.ours = not self.url
         if self.ours:
             self._folder = Path(tempfile.mkdtemp(prefix="waypost-postgres-"))
+            self._data = (disk or self._folder) / "data"
             self._server = self._install(settings)
 
     def start(self) -> None:
@@ -54,6 +55,10 @@ class Postgres:
             self._server.stop(signal.SIGQUIT)
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def is_up(self) -> bool:
+        """Whether it runs; it ends by itself where it can't go on."""
+        return not self.ours or self._server.is_up()
+
     def logged(self, text: str) -> int:
         """In how many lines of its log a text stands."""
         assert self.ours, "this PostgreSQL's log is not ours to read"
@@ -73,7 +78,7 @@ class Postgres:
         user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
         if user is not None:
             shutil.chown(self._folder, user, user)
-        data, port = self._folder / "data", free_port()
+        data, port = self._data, free_port()
         make = [
             str(binaries / "initdb"),
             "-D",

@@ -66,6 +66,10 @@ class Server:
         """The process id, None when it is not running."""
         return None if self._process is None else self._process.pid
 
+    def is_up(self) -> bool:
+        """Whether it runs, or has not been started."""
+        return self._process is None or self._process.poll() is None
+
     def start(self, timeout_s: float = 60.0) -> None:
         """Start the command and return once it is ready. Raises PartMissing with the end of its output if it is not."""
         _end_in_order_when_terminated()
