@@ -121,7 +121,7 @@ class Database:
             self.insert(tx, table, columns, rows)
             return
         driver: Any = tx.connection.driver_connection
-        with _translated(), driver.cursor() as cursor, cursor.copy(_postgres_copy(table, tuple(columns))) as copy:
+        with _driver_translated(), driver.cursor() as cursor, cursor.copy(_postgres_copy(table, tuple(columns))) as copy:
             copy.set_types([_sql_type(table.c[column].type) for column in columns])
             for row in rows:
                 copy.write_row(row)
@@ -222,11 +222,25 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except exc.OperationalError as error:
-        state = getattr(error.orig, "sqlstate", None)
-        kind = Contended if state in _CONTENTION else Unavailable
-        raise kind(f"the database does not answer as it should: {error.orig}") from error
+        raise _trouble(error.orig or error) from error
     except (exc.InterfaceError, exc.InternalError, exc.TimeoutError) as error:
-        raise Unavailable(f"the database does not answer as it should: {error}") from error
+        raise _trouble(error) from error
+
+
+@contextmanager
+def _driver_translated() -> Iterator[None]:
+    """The same where psycopg is called by itself."""
+    from psycopg import InterfaceError, InternalError, OperationalError  # not in an embedded start: it takes a while
+
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError) as error:
+        raise _trouble(error) from error
+
+
+def _trouble(error: BaseException) -> Unavailable:
+    kind = Contended if getattr(error, "sqlstate", None) in _CONTENTION else Unavailable
+    return kind(f"the database does not answer as it should: {error}")
 
 
 def _array(values: Sequence[object]) -> str:
