@@ -55,7 +55,7 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
         wait_first(desk.wait_for, after, timeout)
         with desk.question("kpi") as (answers, basis):
             rows = compared(answers, question) if is_compared else answers.kpi(question)
-        if declared.against is not None and declared.against.dims[-1] in question.by:
+        if declared.against is not None and declared.against.dim in question.by:
             rows = lifted(declared.against, rows, question.by)
         span = question.span
         body = {

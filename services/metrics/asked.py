@@ -62,8 +62,6 @@ def _kpi_question(kpi: Kpi, given: Mapping[str, str], now_us: int, retention: Re
     grain = _grain(kpi, given.get("grain", "none"))
     by = _by(given, kpi.dimensions)
     filters = {name: value for name, value in given.items() if name in kpi.dimensions}
-    if kpi.against is not None:
-        by = (*(name for name in kpi.against.dims if name not in by and name not in filters), *by)
     span = parse_span(_needed(given, "from"), _needed(given, "to"), grain)
     if "activity" in kpi.dimensions and "activity" not in by:
         filters.setdefault("activity", retention.activity)

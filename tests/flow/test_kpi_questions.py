@@ -76,7 +76,21 @@ def _reached(id: str) -> dict[str, Any]:
     return {"type": "outreach_sent", "occurred_at": "2026-03-05T11:00:00Z", "actor": "business", **named}
 
 
+def _seen(experiment: str, variant: str, customer: str) -> dict[str, Any]:
+    seen = {"experiment_id": experiment, "variant": variant}
+    return {**_noted("experiment_viewed", customer), "experiment": seen}
+
+
+def _noted(type: str, customer: str, **facets: Any) -> dict[str, Any]:
+    return {"type": type, "occurred_at": "2026-03-02T10:00:00Z", "identities": {"customer_id": customer}, **facets}
+
+
 SEVERAL = [
+    *(_seen(experiment, variant, who) for experiment in ("cta", "hero") for variant, who in (("a", "f"), ("b", "g"))),
+    _sold("o-7", "EUR", "2026-03-20", "f"),
+    _sold("o-8", "EUR", "2026-03-20", "g"),
+    *(_noted("product_reviewed", "f", review={"rating": 4, "rating_max": most}) for most in (5, 10)),
+    _noted("referral_visited", "h", referral={"code": "f-10"}),
     {
         "type": "page_viewed",
         "occurred_at": "2026-03-04T09:00:00Z",
@@ -244,3 +258,17 @@ def test_a_period_is_compared_with_the_one_before(service: Service, kpi: Kpi) ->
             assert (row["previous"], row["previous_n"]) == previous
             known = row["value"] is not None and previous[0] is not None
             assert row["change"] == (pytest.approx(row["value"] - previous[0]) if known else None)
+
+
+def test_variants_are_compared_with_a_baseline_in_their_experiment(service: Service) -> None:
+    """Each of two experiments has one person a variant, and both ordered: no lift, and nothing to say about it by chance."""
+    query = {**MONTH, "by": "experiment,variant"}
+    rows = service.right("/v1/kpis/experiment_conversion", **query)["rows"]
+    assert [(row["experiment"], row["variant"], row["value"], row["lift"], row["p_value"]) for row in rows] == [
+        ("cta", "a", 100.0, None, None),
+        ("cta", "b", 100.0, 0.0, None),
+        ("hero", "a", 100.0, None, None),
+        ("hero", "b", 100.0, 0.0, None),
+    ]
+    assert {row["sample_ratio_p_value"] for row in rows} == {1.0}
+    assert "lift" not in service.right("/v1/kpis/experiment_conversion", **MONTH, experiment="cta", variant="a")["rows"][0]

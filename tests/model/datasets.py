@@ -244,3 +244,28 @@ def incident_log(path: Path = INCIDENTS) -> IncidentLog:
         undated_reopened=sum(row["reopen_count"] != "0" for row in undated),
         undated_smooth=sum(row["reopen_count"] == row["reassignment_count"] == "0" for row in undated),
     )
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One that was planted in the web shop's log: the days before it and of it (their first, and the day after the last), and in each how often
+    an event came by a channel or on a platform (`of`)."""
+
+    before: tuple[str, str]
+    during: tuple[str, str]
+
+    def days(self, span: tuple[str, str]) -> int:
+        return (date.fromisoformat(span[1]) - date.fromisoformat(span[0])).days
+
+    def count(self, span: tuple[str, str], event: str, of: str = "") -> int:
+        first, end = (datetime.fromisoformat(day) for day in span)
+        rows = [row for row in retentioneering_rows() if first <= row.time < end and row.event == event]
+        return sum(of in ("", row.channel, row.platform) for row in rows)
+
+
+ARTICLE = Incident(("2024-02-01", "2024-02-29"), ("2024-02-29", "2024-03-04"))
+"""An article brings readers, who buy little."""
+LOOP = Incident(("2024-03-09", "2024-04-09"), ("2024-04-09", "2024-05-10"))
+"""The mobile checkout leads back to its beginning."""
+PAYMENTS = Incident(("2024-04-29", "2024-05-19"), ("2024-05-19", "2024-06-08"))
+"""Payments fail."""

@@ -8,7 +8,7 @@ import pytest
 
 from services.metrics.domain.lift import Against, chi_squared_tail, evenness, lift, lifted
 
-TRIAL = Against(("experiment", "variant"), "control", even=True)
+TRIAL = Against("variant", "control", even=True)
 
 
 def row(variant: str, hits: int, n: int) -> dict[str, object]:

@@ -35,7 +35,7 @@ GROWTH_KPIS: tuple[Kpi, ...] = (
         "before: for journeys in which the customer came by a referral before that, and for the others.",
         source="Schmitt, Skiera and Van den Bulte: Referral Programs and Customer Value. Journal of Marketing 75, 2011",
         per=("referred",),
-        against=Against(("referred",), "false"),
+        against=Against("referred", "false"),
     ),
     Kpi(
         "review_rating",
@@ -107,7 +107,7 @@ GROWTH_KPIS: tuple[Kpi, ...] = (
         f"split. {_SEEN}",
         source=_TRIALS,
         per=("experiment", "variant"),
-        against=Against(("experiment", "variant"), "control", even=True),
+        against=Against("variant", "control", even=True),
     ),
     Kpi(
         "experiment_revenue",

@@ -265,7 +265,7 @@ class Kpi:
     `seen` is an hourly cube by channel and agent: how many agents were seen in each hour, added up, is the measure `agent_hours`.
     `cubes` are in place of `cube` for some grains, with the same dimensions and measures. `ranged`: grain none is answered from the
     people's days (`ranged.py`). `fixed` dimensions have one value and can't be asked for. `against` says which rows are compared with
-    which; those of its dimensions that are not asked for are always given. `survives`: its histograms are life tables (`survival.py`).
+    which, where they are given by its dimension. `survives`: its histograms are life tables (`survival.py`).
     `is_told`: whether there is an answer to a period (its first day) and dimensions yet, on the day asked about.
     """
 

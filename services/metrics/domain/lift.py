@@ -17,10 +17,10 @@ MISMATCH = 0.001
 
 @dataclass(frozen=True)
 class Against:
-    """Rows that differ in the last of `dims` only are compared with the one that has the value `baseline` there – or, where none has it, the
-    first. `even`: as many cases are meant to be in each."""
+    """Rows that differ in the dimension `dim` only are compared with the one that has the value `baseline` there – or, where none has it,
+    the first. `even`: as many cases are meant to be in each."""
 
-    dims: tuple[str, ...]
+    dim: str
     baseline: str
     even: bool = False
 
@@ -77,14 +77,13 @@ def lifted(against: Against, rows: Sequence[Row], by: Sequence[str]) -> list[Row
     `sample_ratio_p_value` and `warning`."""
     groups: dict[tuple[object, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[tuple(row[name] for name in ("period", *by) if name != against.dims[-1])].append(row)
+        groups[tuple(row[name] for name in ("period", *by) if name != against.dim)].append(row)
     told = {id(row): _told(against, row, group) for group in groups.values() for row in group}
     return [row | told[id(row)] for row in rows]
 
 
 def _told(against: Against, row: Row, group: Sequence[Row]) -> Row:
-    dim = against.dims[-1]
-    base = next((one for one in group if one[dim] == against.baseline), group[0])
+    base = next((one for one in group if one[against.dim] == against.baseline), group[0])
     nothing = Lift(None, None, None, None)
     found = nothing if row is base else lift(*(one[part] for one in (row, base) for part in ("numerator", "denominator")))
     fields: Row = {
