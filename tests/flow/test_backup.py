@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -217,17 +216,6 @@ def test_a_backup_that_was_changed_is_not_restored(data: Path, tmp_path: Path) -
 
 
 # -- the topic is ahead of the tables ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        with closing(Database(sqlite_url(tmp_path / "journey.db"))) as one:
-            yield one
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        with closing(Database(server.new_database(), schema="journey")) as one:
-            yield one
 
 
 def dumped(database: Database, folder: Path) -> Path:

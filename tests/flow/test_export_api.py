@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +15,11 @@ from services.journey.asked import Wanted
 from services.journey.export import PAGE
 from services.journey.main import fold_rules
 from services.journey.questions import Questions
-from services.shared.db import Database, sqlite_url
+from services.shared.db import Database
 from services.shared.errors import Unavailable
 from services.shared.http.spooling import spooled
 from tests.builders import DAY_US, HOUR_US, START_US, case, order, read, touchpoint
-from tests.flow.journey_room import JSON, NOW_US, Journey, running, settings_of
-from tests.parts.postgres import Postgres
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        with closing(Database(sqlite_url(tmp_path / "journey.db"))) as one:
-            yield one
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        with closing(Database(server.new_database(), schema="journey")) as one:
-            yield one
-
-
-@pytest.fixture
-def journey(tmp_path: Path, database: Database) -> Iterator[Journey]:
-    with running(settings_of(tmp_path), database) as room:
-        yield room
+from tests.flow.journey_room import JSON, NOW_US, Journey, settings_of
 
 
 def keyed(rows: list[JSON]) -> dict[tuple[Any, ...], JSON]:

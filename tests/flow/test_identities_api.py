@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -15,21 +11,8 @@ from schemas.times import format_time
 from schemas.touchpoint import Accepted
 from services.journey.docs import EvidenceAnswer, IdentitiesAnswer
 from services.shared.bus import Outgoing
-from services.shared.db import Database, sqlite_url
 from tests.builders import DAY_US, HOUR_US, START_US, order, touchpoint
-from tests.flow.journey_room import JSON, Journey, running, settings_of
-from tests.parts.postgres import Postgres
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def journey(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journey]:
-    if request.param == "sqlite":
-        database = Database(sqlite_url(tmp_path / "journey.db"))
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        database = Database(server.new_database(), schema="journey")
-    with closing(database), running(settings_of(tmp_path), database) as room:
-        yield room
+from tests.flow.journey_room import JSON, Journey
 
 
 def at(us: int) -> str:

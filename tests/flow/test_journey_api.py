@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from schemas.times import format_time
 from schemas.touchpoint import Accepted
 from services.journey.docs import CasesAnswer, IdentitiesAnswer, JourneyAnswer, JourneysAnswer, TouchpointsAnswer
-from services.shared.db import Database, sqlite_url
+from services.shared.db import Database
 from tests.builders import DAY_US, HOUR_US, START_US, case, order, survey, touchpoint
-from tests.flow.journey_room import JSON, Journey, running, settings_of
-from tests.parts.postgres import Postgres
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        with closing(Database(sqlite_url(tmp_path / "journey.db"))) as one:
-            yield one
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        with closing(Database(server.new_database(), schema="journey")) as one:
-            yield one
-
-
-@pytest.fixture
-def journey(tmp_path: Path, database: Database) -> Iterator[Journey]:
-    with running(settings_of(tmp_path), database) as room:
-        yield room
+from tests.flow.journey_room import JSON, Journey
 
 
 def at(us: int) -> str:

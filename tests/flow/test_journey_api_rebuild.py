@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from schemas.facts import WATERMARK_KEY, PersonMonth
 from schemas.rejected import RejectedRecord
@@ -19,24 +17,12 @@ from services.journey.rebuilding import STITCHING, SWITCHING
 from services.shared.bus import TopicSpec
 from services.shared.bus.embedded import EmbeddedBus
 from services.shared.config import Settings
-from services.shared.db import Database, sqlite_url
+from services.shared.db import Database
 from tests.builders import DAY_US, HOUR_US, body, case, order, touchpoint
 from tests.flow.journey_room import PARTITIONS, Journey, running, settings_of
-from tests.parts.postgres import Postgres
 
 NEW_YEAR_US = 22 * DAY_US - 12 * HOUR_US
 """From the tests' start to 2026-02-01T00:00Z, which in New York is still January."""
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        with closing(Database(sqlite_url(tmp_path / "journey.db"))) as one:
-            yield one
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        with closing(Database(server.new_database(), schema="journey")) as one:
-            yield one
 
 
 def some_lives() -> list[Accepted]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,27 +27,15 @@ from services.journey.store.tables import METADATA
 from services.shared.bus import Outgoing, TopicSpec
 from services.shared.bus.embedded import EmbeddedBus
 from services.shared.config import Settings
-from services.shared.db import Database, sqlite_url
+from services.shared.db import Database
 from services.shared.errors import Unavailable
 from tests.builders import DAY_US, HOUR_US, START_US, case, order, touchpoint
 from tests.flow.journey_room import PARTITIONS, Journey, running, settings_of
 from tests.flow.journeys_topic import counted, fresh_like, published
-from tests.parts.postgres import Postgres
 
 NAMES = ("customer_id:c", "customer_id:d", "customer_id:e", "anonymous_id:a", "device_id:x", "anonymous_id:later")
 VOCABULARY = '{"types": {"hinted": {"stage": "consideration"}}}'
 Step = Callable[[int, int | None, str], None]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        with closing(Database(sqlite_url(tmp_path / "journey.db"))) as one:
-            yield one
-    else:
-        server: Postgres = request.getfixturevalue("postgres")
-        with closing(Database(server.new_database(), schema="journey")) as one:
-            yield one
 
 
 @pytest.fixture

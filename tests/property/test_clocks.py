@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -13,10 +12,8 @@ from schemas.times import SECOND_US, parse_time_us
 from schemas.touchpoint import Accepted
 from services.journey.store.checking import Checking
 from services.shared.config import Settings
-from services.shared.db import Database
 from tests.builders import DAY_US, HOUR_US, MINUTE_US, START_US, body, case, touchpoint
 from tests.builders import read as derive
-from tests.parts.postgres import Postgres
 from tests.property.journey_store import RULES, Store
 from tests.property.test_store_and_model import FEW, MODERATE, Delivery, check, deliveries
 
@@ -45,18 +42,6 @@ def touchpoints(draw: st.DrawFn) -> bytes:
             case=draw(st.none() | st.just(case("1"))),
         )
     )
-
-
-@pytest.fixture(scope="module")
-def sqlite() -> Iterator[Store]:
-    with closing(Database("sqlite+pysqlite://")) as database:
-        yield Store(database)
-
-
-@pytest.fixture(scope="module")
-def postgresql(postgres: Postgres) -> Iterator[Store]:
-    with closing(Database(postgres.new_database(), "journey")) as database:
-        yield Store(database)
 
 
 def times(store: Store) -> dict[str, int]:

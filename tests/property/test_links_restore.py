@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.commands import Action, Command
-from services.shared.db import Database
 from tests.builders import DAY_US, body, case, link, order, read, touchpoint, unlink
-from tests.parts.postgres import Postgres
 from tests.property.journey_store import Record, Store
 from tests.property.test_store_and_model import (
     FEW,
@@ -33,18 +27,6 @@ LATER_US = 100 * DAY_US
 OPPOSITE: dict[Action, Action] = {"link": "unlink", "unlink": "link"}
 pairs = st.lists(st.sampled_from([*PEOPLE, *HANDLES, "order:shop/1"]), min_size=2, max_size=2, unique=True)
 few_pairs = st.lists(st.sampled_from([*PEOPLE[:2], *FEW_HANDLES]), min_size=2, max_size=2, unique=True)
-
-
-@pytest.fixture(scope="module")
-def sqlite() -> Iterator[Store]:
-    with closing(Database("sqlite+pysqlite://")) as database:
-        yield Store(database)
-
-
-@pytest.fixture(scope="module")
-def postgresql(postgres: Postgres) -> Iterator[Store]:
-    with closing(Database(postgres.new_database(), "journey")) as database:
-        yield Store(database)
 
 
 def standing_decision(delivery: Delivery, pair: list[str]) -> Action | None:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.commands import Action, Command
 from schemas.facts import CaseFact, Fact, OrderFact
-from services.shared.db import Database
 from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, link, order, release, survey, touchpoint
 from tests.model import Command as ModelCommand
 from tests.model import Touchpoint
 from tests.model.identity import Identities, Marks, key_of, persons
 from tests.model.journeys import journeys
 from tests.model.reading import histories, microseconds, read, read_all, whose
-from tests.parts.postgres import Postgres
 from tests.property.journey_store import Kept, Record, Store
 from tests.property.test_model_and_domain import expected, stated
 
@@ -210,18 +206,6 @@ def check(store: Store, delivery: Delivery, bot_touchpoints: int = 50_000) -> No
     if bot_touchpoints > len(given_set):
         check_journeys(wanted, given_set, delivery.limit, commands)
     assert differences(kept, wanted) == {}
-
-
-@pytest.fixture(scope="module")
-def sqlite() -> Iterator[Store]:
-    with closing(Database("sqlite+pysqlite://")) as database:
-        yield Store(database)
-
-
-@pytest.fixture(scope="module")
-def postgresql(postgres: Postgres) -> Iterator[Store]:
-    with closing(Database(postgres.new_database(), "journey")) as database:
-        yield Store(database)
 
 
 MODERATE = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,12 +16,10 @@ from schemas.touchpoint import Accepted
 from services.journey.store.checking import Checking
 from services.journey.store.hiding import Hidden, Hiding
 from services.shared.config import Settings
-from services.shared.db import Database
 from tests.builders import DAY_US, START_US, body, erase, link, touchpoint, unlink
 from tests.builders import read as read_body
 from tests.model.identity import History, key_of
 from tests.model.reading import microseconds, read
-from tests.parts.postgres import Postgres
 from tests.property.journey_store import PARTITIONS, RULES, Record, Store
 from tests.property.test_store_and_model import (
     FEW,
@@ -146,18 +143,6 @@ def _as_command(one: dict[str, Any]) -> Command:
     first, second = one["identities"]
     at_us = one["at_us"] - START_US
     return link(first, second, at_us) if one["action"] == "link" else unlink(first, second, at_us)
-
-
-@pytest.fixture(scope="module")
-def sqlite() -> Iterator[Store]:
-    with closing(Database("sqlite+pysqlite://")) as database:
-        yield Store(database)
-
-
-@pytest.fixture(scope="module")
-def postgresql(postgres: Postgres) -> Iterator[Store]:
-    with closing(Database(postgres.new_database(), "journey")) as database:
-        yield Store(database)
 
 
 FOUND: Mapping[str, list[list[Record]]] = {
