@@ -1,11 +1,10 @@
-"""`waypost kpis`, `person` and `check`: questions to a running service, answered as tables."""
+"""`waypost kpis`, `person` and `export`: questions to a running service, answered as tables or as the document they ask for."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,12 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.client import Service
+from services.cli.client import ASK_S, Service
 from services.shared.errors import Misconfigured
-
-ASK_S = 3.0
-"""How long a question goes on trying; a check may take as long as it wants."""
-
-
-@contextmanager
-def _asking(url: str, token: str) -> Iterator[Service]:
-    service = Service(url, token, ASK_S)
-    try:
-        yield service
-    finally:
-        service.close()
 
 
 def show_kpis(url: str, token: str, console: Console) -> None:
-    with _asking(url, token) as service:
+    with closing(Service(url, token, ASK_S)) as service:
         found = service.get("/v1/kpis")["kpis"]
     shown = Table(title="KPIs")
     for column in ("id", "title", "unit", "broken down by"):
@@ -47,7 +34,7 @@ def show_kpi(url: str, token: str, kpi: str, by: str, days: int, console: Consol
     first = (today - timedelta(days=days)).replace(day=1)
     after = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
     query = {"from": first.isoformat(), "to": after.isoformat(), "grain": "month", **({"by": by} if by else {})}
-    with _asking(url, token) as service:
+    with closing(Service(url, token, ASK_S)) as service:
         answer = service.get(f"/v1/kpis/{quote(kpi, safe='')}", query)
     columns = [name for name in answer["rows"][0] if name not in _NUMBERS] if answer["rows"] else ["period"]
     shown = Table(title=f"{answer['kpi']} ({answer['unit']}), complete to {answer['complete_to']}")
@@ -63,7 +50,7 @@ def show_kpi(url: str, token: str, kpi: str, by: str, days: int, console: Consol
 def show_person(url: str, token: str, identity: str, console: Console) -> None:
     if ":" not in identity:
         raise Misconfigured(f"write the person as NAMESPACE:VALUE, such as customer_id:{identity}")
-    with _asking(url, token) as service:
+    with closing(Service(url, token, ASK_S)) as service:
         found = service.get(f"/v1/persons/{quote(identity, safe=':')}")
     console.print(f"person {found['person_id']}, {found['touchpoints']:,} touchpoints")
     console.print("identities: " + ", ".join(found["identities"]), markup=False)
@@ -84,7 +71,7 @@ def show_person(url: str, token: str, identity: str, console: Console) -> None:
 def export_person(url: str, token: str, identity: str, out: Path | None) -> None:
     """Into a file that only its owner may read, or to standard output."""
     path = f"/v1/persons/{quote(identity, safe=':')}/export"
-    with _asking(url, token) as service:
+    with closing(Service(url, token, ASK_S)) as service:
         if out is None:
             service.download(path, sys.stdout.buffer)
             return

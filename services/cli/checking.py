@@ -12,12 +12,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.client import Service
+from services.cli.client import ASK_S, Service
 from services.cli.entry import say
 from services.shared.errors import Unavailable
 
-ASK_S = 3.0
-"""How long it goes on trying to reach the service; a check may take as long as it wants."""
 ROOMS = ("journey", "metrics")
 SHOWN = 500
 """Rows of the table at most; what is beyond is counted, and told in full with --json."""

@@ -17,6 +17,8 @@ from services.shared.errors import Misconfigured, Rejected, Unavailable
 DEFAULT_URL = "http://127.0.0.1:8000"
 WAIT_S = 60.0
 """How long a call goes on trying while the service is away or busy."""
+ASK_S = 3.0
+"""How long what somebody asks at a terminal does; the answer itself may take as long as it wants."""
 ANSWER_S = 900.0
 """How long one answer may take: a check recounts everything that is stored."""
 NDJSON = "application/x-ndjson"

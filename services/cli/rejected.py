@@ -10,11 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.client import Service
+from services.cli.client import ASK_S, Service
 from services.shared.errors import Misconfigured
 
 PAGE = 500
-ASK_S = 3.0
 SHOWN = 80
 """Characters of an item in the table."""
 
