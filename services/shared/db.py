@@ -7,7 +7,7 @@ SQL is written once, with `:name` parameters. A *key table* – rows given from 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +38,10 @@ class Keys(NamedTuple):
 
     columns: Mapping[str, str]
     rows: Sequence[Sequence[object]]
+
+    @classmethod
+    def ids(cls, ids: Iterable[int]) -> Keys:
+        return cls({"id": "bigint"}, [(id,) for id in ids])
 
 
 class Database:

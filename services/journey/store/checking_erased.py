@@ -116,7 +116,7 @@ class CheckingErased:
             unsaid = self._db.execute(
                 self._tx,
                 "SELECT DISTINCT s.id FROM {k} JOIN identity_set s ON s.id = k.id WHERE NOT s.has_ghosts",
-                k=Keys({"id": "bigint"}, [(id,) for id in sorted({row[1] for row in page})]),
+                k=Keys.ids(sorted({row[1] for row in page})),
             )
             for (id,) in unsaid:
                 self._compare(f"identity set {id}: has ghosts", False, True)
@@ -149,7 +149,7 @@ class CheckingErased:
         names = Identities(self._db)
         standing = {one.id: one.standing if is_customer(one.name) else None for one in names.read_ids(self._tx, wiped)}
         sets = {one.id: one for one in names.sets_as_sent(self._tx, standing)}
-        keys = Keys({"id": "bigint"}, [(id,) for id in sorted(sets)])
+        keys = Keys.ids(sorted(sets))
         used = self._db.execute(
             self._tx, "SELECT k.id FROM {k} WHERE EXISTS (SELECT 1 FROM touchpoint p WHERE p.set_id = k.id)", k=keys
         )
@@ -157,7 +157,7 @@ class CheckingErased:
         linked = self._db.execute(
             self._tx,
             "SELECT k.id FROM {k} JOIN command c ON c.one_id = k.id OR c.other_id = k.id WHERE c.action = 'link'",
-            k=Keys({"id": "bigint"}, [(id,) for id in sorted(wiped)]),
+            k=Keys.ids(sorted(wiped)),
         )
         for id in sorted(wiped.keys() - kept - {row[0] for row in linked}):
             self._compare(f"identity {id}, of which nothing is left: its name", wiped[id].partition(":")[0], "lost")

@@ -86,7 +86,7 @@ class StoredCommands:
 
     def naming(self, tx: Connection, identities: Collection[int]) -> list[StoredCommand]:
         """All commands that name any of these identities, in the order in which they apply."""
-        keys = Keys({"id": "bigint"}, [(identity,) for identity in sorted(identities)])
+        keys = Keys.ids(sorted(identities))
         rows = self._db.execute(tx, f"{_SELECT} c.one_id = k.id UNION {_SELECT} c.other_id = k.id", k=keys)
         return sorted((StoredCommand(*row) for row in rows), key=lambda command: (command.at_us, command.id))
 

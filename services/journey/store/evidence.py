@@ -44,7 +44,7 @@ class Evidence:
             f"SELECT {COLUMNS}, p.set_id, p.owner_id, p.body FROM touchpoint p WHERE p.set_id IN (SELECT k.id FROM {{k}}) {condition}"
             f"ORDER BY {NEWEST_FIRST} LIMIT :limit",
             {"limit": limit, **given(before)},
-            k=_ids(sets),
+            k=Keys.ids(sorted(sets)),
         )
         return [SeenTogether(Place(*row[:6]), row[6], row[7], bytes(row[8])) for row in rows]
 
@@ -82,7 +82,3 @@ class Evidence:
             {"customer": customer, "name": name, "limit": limit, **given(before)},
         )
         return [Alias(Place(*row[:6]), row[6], bytes(row[7])) for row in rows]
-
-
-def _ids(ids: Collection[int]) -> Keys:
-    return Keys({"id": "bigint"}, [(id,) for id in sorted(ids)])

@@ -61,7 +61,7 @@ class Ghosts:
         """Keep these; one of a key replaces the one before."""
         update = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[1:])
         self._db.insert(tx, GHOST, _COLUMNS, ghosts, f"ON CONFLICT (key) DO UPDATE SET {update}")
-        sets = Keys({"id": "bigint"}, [(id,) for id in sorted({ghost.set_id for ghost in ghosts})])
+        sets = Keys.ids(sorted({ghost.set_id for ghost in ghosts}))
         self._db.execute(tx, "UPDATE identity_set SET has_ghosts = true FROM {k} WHERE identity_set.id = k.id", k=sets)
 
     def read(self, tx: Connection, keys: Collection[str]) -> dict[str, Ghost]:
@@ -80,6 +80,6 @@ class Ghosts:
         rows = self._db.execute(
             tx,
             "SELECT g.set_id, g.time_us FROM {k} JOIN ghost g ON g.set_id = k.id",
-            k=Keys({"id": "bigint"}, [(id,) for id in sorted(sets)]),
+            k=Keys.ids(sorted(sets)),
         )
         return [(row[0], row[1]) for row in rows]

@@ -62,7 +62,7 @@ class Identities:
         rows = self._db.execute(
             tx,
             f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.id = k.id ORDER BY i.name {self._of_identity}",
-            k=_ids(ids),
+            k=Keys.ids(ids),
         )
         return [Identity(*row) for row in rows]
 
@@ -72,12 +72,14 @@ class Identities:
         return [Identity(*row) for row in rows]
 
     def read_ids(self, tx: Connection, ids: Collection[int]) -> list[Identity]:
-        rows = self._db.execute(tx, f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.id = k.id", k=_ids(ids))
+        rows = self._db.execute(tx, f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.id = k.id", k=Keys.ids(ids))
         return [Identity(*row) for row in rows]
 
     def linked_to(self, tx: Connection, identities: Collection[int]) -> list[Identity]:
         """All that stand for one of these, but for themselves."""
-        rows = self._db.execute(tx, f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.stands_for = k.id", k=_ids(identities))
+        rows = self._db.execute(
+            tx, f"SELECT {_IDENTITY} FROM {{k}} JOIN identity i ON i.stands_for = k.id", k=Keys.ids(identities)
+        )
         return [Identity(*row) for row in rows]
 
     def sets_of(self, tx: Connection, handles: Collection[int]) -> list[IdentitySet]:
@@ -86,7 +88,7 @@ class Identities:
             tx,
             f"SELECT {_SET} FROM (SELECT m.set_id FROM {{k}} JOIN membership m ON m.identity_id = k.id UNION "
             "SELECT t.set_id FROM {k} JOIN standing t ON t.identity_id = k.id) AS o JOIN identity_set s ON s.id = o.set_id",
-            k=_ids(handles),
+            k=Keys.ids(handles),
         )
         return [_set(*row) for row in rows]
 
@@ -97,7 +99,7 @@ class Identities:
 
     def sets(self, tx: Connection, ids: Collection[int]) -> list[IdentitySet]:
         """Sets by id."""
-        rows = self._db.execute(tx, f"SELECT {_SET} FROM {{k}} JOIN identity_set s ON s.id = k.id", k=_ids(ids))
+        rows = self._db.execute(tx, f"SELECT {_SET} FROM {{k}} JOIN identity_set s ON s.id = k.id", k=Keys.ids(ids))
         return [_set(*row) for row in rows]
 
     def intern(
@@ -187,13 +189,13 @@ class Identities:
             "UPDATE identity SET customers = c.n, customer_id = CASE WHEN c.n = 1 THEN c.least END FROM ("
             + _COUNTED
             + ") AS c WHERE identity.id = c.id",
-            k=_ids(handles),
+            k=Keys.ids(handles),
         )
         return self.read_ids(tx, handles)
 
     def counted(self, tx: Connection, handles: Collection[int]) -> dict[int, tuple[int, int | None]]:
         """With how many customers these handles were seen, and the least of them, counted from the sets."""
-        rows = self._db.execute(tx, _COUNTED, k=_ids(handles))
+        rows = self._db.execute(tx, _COUNTED, k=Keys.ids(handles))
         return {row[0]: (row[1], row[2]) for row in rows}
 
     def drop_unused_sets(self, tx: Connection, sets: Collection[int]) -> list[int]:
@@ -202,7 +204,7 @@ class Identities:
             tx,
             "SELECT k.id FROM {k} WHERE NOT EXISTS (SELECT 1 FROM touchpoint p WHERE p.set_id = k.id) "
             "AND NOT EXISTS (SELECT 1 FROM ghost g WHERE g.set_id = k.id)",
-            k=_ids(sets),
+            k=Keys.ids(sets),
         )
         unused = [row[0] for row in rows]
         if unused:
@@ -210,7 +212,7 @@ class Identities:
             keys = {"identity_id": "bigint", "set_id": "bigint"}
             self._db.delete(tx, MEMBERSHIP, Keys(keys, [(member, one.id) for one in dropped for member in one.as_sent]))
             self._db.delete(tx, STANDING, Keys(keys, _only_standing(dropped)))
-            self._db.delete(tx, IDENTITY_SET, _ids(unused))
+            self._db.delete(tx, IDENTITY_SET, Keys.ids(unused))
         return unused
 
     def sightings(
@@ -233,14 +235,14 @@ class Identities:
             f"SELECT max((SELECT max(p.time_us) FROM {table} p WHERE p.set_id = k.id AND p.time_us < :from_us)), "
             f"min((SELECT min(p.time_us) FROM {table} p WHERE p.set_id = k.id AND p.time_us > :to_us)) FROM {{k}}",
             {"from_us": from_us, "to_us": to_us},
-            k=_ids(sets),
+            k=Keys.ids(sets),
         )
         before, after = bounds[0]
         return self._db.execute(
             tx,
             f"{select} WHERE p.set_id IN (SELECT k.id FROM {{k}}) AND p.time_us BETWEEN :from_us AND :to_us",
             {"from_us": from_us if before is None else before, "to_us": to_us if after is None else after},
-            k=_ids(sets),
+            k=Keys.ids(sets),
         )
 
     def unmake(self, tx: Connection, names: Collection[str]) -> None:
@@ -256,7 +258,7 @@ class Identities:
 
     def haunt(self, tx: Connection, identities: Collection[int]) -> None:
         """These are in sets with ghosts."""
-        self._db.execute(tx, "UPDATE identity SET has_ghosts = true FROM {k} WHERE identity.id = k.id", k=_ids(identities))
+        self._db.execute(tx, "UPDATE identity SET has_ghosts = true FROM {k} WHERE identity.id = k.id", k=Keys.ids(identities))
 
     def mark(self, tx: Connection, untils: Mapping[int, int], wiped: bool) -> None:
         """These are erased (and wiped) up to these times at least."""
@@ -317,7 +319,3 @@ def _text(members: Members) -> str:
 
 def _names(names: Iterable[str]) -> Keys:
     return Keys({"name": "text"}, [(name,) for name in sorted(names)])
-
-
-def _ids(ids: Iterable[int]) -> Keys:
-    return Keys({"id": "bigint"}, [(id,) for id in ids])

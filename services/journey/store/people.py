@@ -72,7 +72,7 @@ class People:
             tx,
             "SELECT p.root_id, p.person_id, p.version, p.touchpoints, p.suspected_bot, p.too_large, p.last_time_us, p.last_original_us, "
             "p.last_case_rank, p.last_source, p.last_id, p.state FROM {k} JOIN person p ON p.root_id = k.id",
-            k=_ids(roots),
+            k=Keys.ids(roots),
         )
         return {row[0]: _person(row) for row in rows}
 
@@ -111,7 +111,7 @@ class People:
         rows = self._db.execute(
             tx,
             "SELECT m.root_id, m.month, m.version, m.opening, m.facts FROM {k} JOIN month m ON m.root_id = k.id ORDER BY m.root_id, m.month",
-            k=_ids(roots),
+            k=Keys.ids(roots),
         )
         found: dict[int, list[Month]] = {}
         for row in rows:
@@ -229,14 +229,14 @@ class People:
             "DELETE FROM journey WHERE gone AND root_id IN (SELECT k.id FROM {k}) "
             "AND EXISTS (SELECT 1 FROM {f} WHERE f.source = journey.first_source AND f.id = journey.first_id) "
             "AND NOT EXISTS (SELECT 1 FROM touchpoint p WHERE p.source = journey.first_source AND p.id = journey.first_id)",
-            k=_ids(roots),
+            k=Keys.ids(roots),
             f=Keys({"source": "text", "id": "text"}, sorted(set(first))),
         )
 
 
 def person_ids(database: Database, tx: Connection, roots: Collection[int]) -> dict[int, str]:
     """The ids of those of these people who are known, by root."""
-    rows = database.execute(tx, "SELECT p.root_id, p.person_id FROM {k} JOIN person p ON p.root_id = k.id", k=_ids(roots))
+    rows = database.execute(tx, "SELECT p.root_id, p.person_id FROM {k} JOIN person p ON p.root_id = k.id", k=Keys.ids(roots))
     return {row[0]: row[1] for row in rows}
 
 
@@ -265,7 +265,3 @@ def _person(row: Row[*tuple[Any, ...]]) -> Person:
 
 def _month(row: Row[*tuple[Any, ...]]) -> Month:
     return Month(row[0], row[1], row[2], unpack(row[3]), unpack(row[4]))
-
-
-def _ids(ids: Collection[int]) -> Keys:
-    return Keys({"id": "bigint"}, [(id,) for id in ids])

@@ -38,7 +38,7 @@ class Releases:
         """Those of these people who are released."""
         if not roots:
             return set()
-        rows = self._db.execute(tx, "SELECT DISTINCT r.root_id FROM {k} JOIN released r ON r.root_id = k.id", k=_ids(roots))
+        rows = self._db.execute(tx, "SELECT DISTINCT r.root_id FROM {k} JOIN released r ON r.root_id = k.id", k=Keys.ids(roots))
         return {row[0] for row in rows}
 
     def follow(self, tx: Connection, identities: Iterable[int]) -> set[int]:
@@ -49,7 +49,7 @@ class Releases:
             tx,
             "SELECT DISTINCT c.id, c.one_id, c.at_us FROM {k} JOIN released r ON r.identity_id = k.id "
             "JOIN command c ON c.id = r.command_id",
-            k=_ids(identities),
+            k=Keys.ids(identities),
         )
         return self.take(tx, [Release(*row) for row in rows])[1]
 
@@ -99,7 +99,3 @@ class Releases:
             tx, "SELECT 1 FROM identity WHERE id = :id AND erased_us >= :at_us", {"id": identity, "at_us": at_us}
         )
         return bool(rows)
-
-
-def _ids(ids: Iterable[int]) -> Keys:
-    return Keys({"id": "bigint"}, [(id,) for id in ids])

@@ -188,7 +188,7 @@ class Touchpoints:
         rows = self._db.execute(
             tx,
             "SELECT k.id, (SELECT min(p.time_us) FROM touchpoint p WHERE p.set_id = k.id) FROM {k}",
-            k=Keys({"id": "bigint"}, [(id,) for id in sorted(sets)]),
+            k=Keys.ids(sorted(sets)),
         )
         return {row[0]: row[1] for row in rows if row[1] is not None}
 
@@ -216,7 +216,7 @@ class Touchpoints:
             "SELECT source, id, anchor_id, set_id, owner_id, time_us, received_us FROM touchpoint "
             "WHERE set_id IN (SELECT k.id FROM {k}) AND time_us BETWEEN :from_us AND :to_us",
             {"from_us": from_us, "to_us": to_us},
-            k=Keys({"id": "bigint"}, [(id,) for id in sets]),
+            k=Keys.ids(sets),
         )
         return [Kept(*row) for row in rows]
 
@@ -236,7 +236,7 @@ class Touchpoints:
             "SELECT p.owner_id, sum(CASE WHEN p.has_copies THEN 0 ELSE 1 END) "
             "+ count(DISTINCT CASE WHEN p.has_copies THEN length(p.source) || ' ' || p.source || p.id END) "
             "FROM {k} JOIN touchpoint p ON p.owner_id = k.id GROUP BY p.owner_id",
-            k=Keys({"id": "bigint"}, [(owner,) for owner in owners]),
+            k=Keys.ids(owners),
         )
         return {row[0]: int(row[1]) for row in rows}
 
@@ -327,7 +327,7 @@ class Touchpoints:
             tx,
             "SELECT k.id, p.owner_id, min(p.time_us) FROM {k} JOIN membership m ON m.identity_id = k.id "
             "JOIN touchpoint p ON p.set_id = m.set_id GROUP BY k.id, p.owner_id",
-            k=Keys({"id": "bigint"}, [(id,) for id in handles]),
+            k=Keys.ids(handles),
         )
         found: dict[int, tuple[set[int], int]] = {}
         for handle, owner, first_us in rows:

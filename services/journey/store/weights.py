@@ -51,7 +51,7 @@ class Weights:
         rows = self._db.execute(
             tx,
             "SELECT DISTINCT t.root_id FROM {k} JOIN too_large t ON t.root_id = k.id",
-            k=Keys({"id": "bigint"}, [(root,) for root in roots]),
+            k=Keys.ids(roots),
         )
         return {row[0] for row in rows}
 
@@ -61,6 +61,6 @@ class Weights:
             tx,
             "UPDATE month SET version = :version FROM {k} WHERE month.root_id = k.id RETURNING month.root_id, month.month",
             {"version": version},
-            k=Keys({"id": "bigint"}, [(root,) for root in turned]),
+            k=Keys.ids(turned),
         )
         return [(root, turned[root].person_id, month) for root, month in rows]

@@ -62,7 +62,7 @@ def count(database: Database, tx: Connection) -> int:
 
 def forget(database: Database, tx: Connection, ids: Iterable[int]) -> None:
     """These are counted."""
-    database.delete(tx, FACT_CHANGE, Keys({"id": "bigint"}, [(id,) for id in ids]))
+    database.delete(tx, FACT_CHANGE, Keys.ids(ids))
 
 
 def summed(changes: Iterable[Change], calendar: Calendar) -> dict[int, Sums]:
