@@ -162,7 +162,7 @@ class Rebuilding:
         except (Unavailable, Misplaced):
             raise
         except Exception as error:  # noqa: BLE001 - kept with its reason, never dropped
-            reason = error if isinstance(error, Rejected) else Rejected("not_processable", f"{type(error).__name__}: {error}")
+            reason = Rejected.because(error)
             self._consumer.reject(step.record, reason)
             with self._shadow.database.transaction() as tx:
                 self._positions.move(tx, self._moves([step]))

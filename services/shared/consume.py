@@ -229,7 +229,7 @@ class ConsumeLoop:
             except Unavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - kept in touchpoints.rejected with its reason, never dropped
-                reason = error if isinstance(error, Rejected) else Rejected("not_processable", f"{type(error).__name__}: {error}")
+                reason = Rejected.because(error)
                 self._log.error(
                     "record_rejected", topic=record.topic, partition=record.partition, offset=record.offset, code=reason.code
                 )

@@ -31,6 +31,11 @@ class Rejected(WaypostError):
         self.message = message
         self.pointer = pointer
 
+    @classmethod
+    def because(cls, error: Exception) -> Rejected:
+        """What a record is rejected with on which this error was raised, foreseen or not."""
+        return error if isinstance(error, Rejected) else cls("not_processable", f"{type(error).__name__}: {error}")
+
 
 class Unavailable(WaypostError):
     """Something outside does not answer; the same call may succeed later."""
