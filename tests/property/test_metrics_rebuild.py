@@ -96,7 +96,7 @@ def test_whatever_happens_meanwhile_the_next_generation_is_exact(
     waiting, live = list(stream.batches[before:]), Live(store.database)
 
     def begun() -> Iterator[Progress]:
-        return Rebuilding(store.database, TOPIC, zone, page).steps()
+        return Rebuilding(store.database, TOPIC, zone, page=page).steps()
 
     steps = begun()
     for event in plan:
@@ -127,10 +127,10 @@ def test_whatever_happens_meanwhile_the_next_generation_is_exact(
 @given(stream=streams(), page=st.integers(1, 4), taken=st.integers(0, 12))
 def test_changed_settings_begin_a_rebuild_anew(store: Store, stream: Stream, page: int, taken: int) -> None:
     store.fill(stream.batches)
-    earlier = Rebuilding(store.database, TOPIC, ZONE, page).steps()
+    earlier = Rebuilding(store.database, TOPIC, ZONE, page=page).steps()
     for _ in zip(range(taken), earlier, strict=False):
         pass
-    assert list(Rebuilding(store.database, TOPIC, OTHER_ZONE, page).steps())
+    assert list(Rebuilding(store.database, TOPIC, OTHER_ZONE, page=page).steps())
     live = Live(store.database)
     assert live.zone() == OTHER_ZONE
     live.assert_exact()
@@ -158,6 +158,6 @@ def test_rows_that_another_version_wrote_are_brought_up_to_date(store: Store, st
     with store.database.transaction() as tx:
         store.database.execute(tx, "UPDATE fact SET until_us = until_us + 1")
         store.database.execute(tx, "DELETE FROM effect")
-    assert list(Rebuilding(store.database, TOPIC, ZONE, page).steps())
+    assert list(Rebuilding(store.database, TOPIC, ZONE, page=page).steps())
     assert right == {table: store.rows(table) for table in right}
     Live(store.database).assert_exact()
