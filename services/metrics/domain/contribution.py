@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from services.metrics.domain.cubes import Dims
+from services.metrics.domain.cube import Dims
 
 
 class Contribution(NamedTuple):
