@@ -3,6 +3,7 @@
 #   make demo            a generated year of journeys, checked, then served until Ctrl-C   (ARGS=--exit ends instead)
 #   make test            style, types, import rules, all tests, two files at a time   (ARGS="-n 0 tests/unit": these, one by one)
 #   make bench           the table of what it must reach
+#   make bench-large     the same with ten times as many touchpoints
 #   make migration       write down how a room's tables change   (ROOM=journey NAME="what changes")
 #   make lock            pin the dependencies anew
 
@@ -11,7 +12,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test bench migration lock
+.PHONY: setup demo test bench bench-large migration lock
 
 setup: $(READY)
 
@@ -35,6 +36,9 @@ test: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-large: setup
+	@$(BIN)/python -m benchmarks --large $(ARGS)
 
 migration: setup
 	@$(BIN)/python -m tests.migration $(ROOM) "$(NAME)"

@@ -27,7 +27,10 @@ NAMES = ("ingest_batches", "ingest_single", "stitching", "questions", "freshness
 
 def main(
     names: Annotated[list[str] | None, typer.Argument(help=f"which to run: {', '.join(NAMES)}  [default: all]")] = None,
-    large: Annotated[bool, typer.Option("--large", help="with up to a million touchpoints stored; takes an hour")] = False,
+    large: Annotated[bool, typer.Option("--large", help="with up to ten million touchpoints stored; takes hours")] = False,
+    most: Annotated[
+        int | None, typer.Option("--most", help="with at most so many touchpoints stored, and a tenth of them")
+    ] = None,
 ) -> None:
     """Measure what Waypost must reach, as ratios in one run."""
     wanted = names or list(NAMES)
@@ -35,7 +38,7 @@ def main(
         raise typer.BadParameter(f"there is no {', '.join(unknown)}; there are {', '.join(NAMES)}")
     console, rows, began = _console(), dict[str, list[Row]](), time.monotonic()
     try:
-        with Bench(large) as bench:
+        with Bench(large, most) as bench:
             for name in wanted:
                 rows[name] = _measure(name, bench, console)
     except KeyboardInterrupt:

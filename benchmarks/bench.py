@@ -22,10 +22,10 @@ Part = TypeVar("Part", Kafka, Postgres)
 
 
 class Bench:
-    """A run. `large`: up to a million touchpoints are stored, and it takes an hour."""
+    """A run. `large`: up to a million touchpoints are stored, for questions ten million, and it takes hours. `most`: the most stored."""
 
-    def __init__(self, large: bool = False) -> None:
-        self.large = large
+    def __init__(self, large: bool = False, most: int | None = None) -> None:
+        self.large, self._most = large, most
         self._stack = ExitStack()
         self._filled: dict[tuple[Form, int], Stores] = {}
 
@@ -51,7 +51,16 @@ class Bench:
     @property
     def sizes(self) -> tuple[int, int]:
         """How many touchpoints are stored where the cost must not depend on it: few, and ten times as many."""
+        if self._most is not None:
+            return self._most // 10, self._most
         return (100_000, 1_000_000) if self.large else (10_000, 100_000)
+
+    @property
+    def question_sizes(self) -> tuple[int, ...]:
+        """The same for what is asked of metrics."""
+        if self._most is not None:
+            return self.sizes
+        return (100_000, 1_000_000, 10_000_000) if self.large else (100_000, 1_000_000)
 
     def new_folder(self) -> Path:
         return Path(tempfile.mkdtemp(dir=self.folder))
