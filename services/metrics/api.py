@@ -61,6 +61,7 @@ def router(desk: Desk, retention: asked.Retention) -> APIRouter:
         body = {
             "kpi": declared.id,
             "unit": declared.unit,
+            "exploratory": declared.exploratory,
             "from": day_text(span.start),
             "to": day_text(span.end),
             "grain": question.grain,
@@ -138,6 +139,7 @@ def _declaration(kpi: Kpi) -> dict[str, Any]:
         "id": kpi.id,
         "title": kpi.title,
         "unit": kpi.unit,
+        "exploratory": kpi.exploratory,
         "definition": kpi.definition,
         "formula": kpi.formula.text(),
         "source": kpi.source,

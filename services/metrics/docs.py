@@ -19,6 +19,7 @@ class Declaration(BaseModel):
     id: str
     title: str
     unit: str
+    exploratory: bool = Field(description="more is worked out at each question than sums are added up: it may take over 10 ms")
     definition: str
     formula: str
     source: str
@@ -50,6 +51,7 @@ class KpiRow(BaseModel):
 class KpiAnswer(_RestsOn):
     kpi: str
     unit: str
+    exploratory: bool
     from_: str = Field(alias="from")
     to: str
     grain: str

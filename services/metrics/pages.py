@@ -63,6 +63,7 @@ def _declared(kpi: Kpi) -> list[str]:
         f"| grains | {', '.join(kpi.grains)} |",
         f"| dimensions, together | {sets} |",
         *apart,
+        *(["| exploratory | worked out at each question: it may take over 10 ms |"] if kpi.exploratory else []),
         "",
     ]
 

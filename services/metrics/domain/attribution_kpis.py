@@ -77,10 +77,12 @@ _MODELS: dict[Model, tuple[str, str, str]] = {
 def _model(rule: Model, title: str, words: str, source: str) -> Iterator[Kpi]:
     formula = Modelled("credit", "orders", rule)
     orders = f"Orders, credited to marketing channels by all paths. {words} {_TOUCHES}"
-    yield Kpi(f"attribution_{rule}", f"{title}: orders", "count", MODELLED_ORDERS, formula, orders, source)
+    yield Kpi(f"attribution_{rule}", f"{title}: orders", "count", MODELLED_ORDERS, formula, orders, source, exploratory=True)
     revenue = f"The gross worth of orders, per currency, credited to marketing channels by all paths. {words} {_TOUCHES}"
     id = f"attributed_revenue_{rule}"
-    yield Kpi(id, f"{title}: revenue", "currency", MODELLED_REVENUE, formula, revenue, source, per=("currency",))
+    yield Kpi(
+        id, f"{title}: revenue", "currency", MODELLED_REVENUE, formula, revenue, source, per=("currency",), exploratory=True
+    )
 
 
 ATTRIBUTION_KPIS: tuple[Kpi, ...] = (

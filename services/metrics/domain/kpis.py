@@ -267,6 +267,7 @@ class Kpi:
     people's days (`ranged.py`). `fixed` dimensions have one value and can't be asked for. `against` says which rows are compared with
     which, where they are given by its dimension. `survives`: its histograms are life tables (`survival.py`).
     `is_told`: whether there is an answer to a period (its first day) and dimensions yet, on the day asked about.
+    `exploratory`: more is worked out at each question than sums are added up, so that it may take over 10 ms.
     """
 
     id: str
@@ -287,6 +288,7 @@ class Kpi:
     against: Against | None = None
     survives: bool = False
     is_told: Callable[[int, Mapping[str, str | None], int], bool] | None = None
+    exploratory: bool = False
 
     @property
     def dimension_sets(self) -> tuple[tuple[str, ...], ...]:
