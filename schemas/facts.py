@@ -16,6 +16,8 @@ from msgspec import Struct
 from schemas.touchpoint import Actor, Stage
 
 Unit = Literal["journey", "person"]
+Contact = Literal["good", "bad"]
+"""How the last contact was: bad after a bad experience (`Bad`), good after a satisfied answer, or a resolution of a case without one."""
 
 
 class Cohort(Struct, array_like=True, frozen=True, gc=False):
@@ -66,7 +68,8 @@ class Day(_Fact, tag="day", kw_only=True, frozen=True):
     """All touchpoints of one person on one calendar day. `active`: the customer did something; `previous_active` is the day before
     this on which that was so (YYYY-MM-DD), None if this is the first (also where `active` is false). `channel_before` is the channel of
     the customer's newest touchpoint before this day in the first of the day's journeys. `agents` has the agents who
-    worked on a case, once for each hour of the clock and channel."""
+    worked on a case, once for each hour of the clock and channel. On the first active day of a month, `contact` is how the last contact
+    before it was, and `contact_before` what it was on the first active day of the active month before."""
 
     day: str
     at_us: int
@@ -77,6 +80,8 @@ class Day(_Fact, tag="day", kw_only=True, frozen=True):
     person: Cohort | None = None
     channel_before: str | None = None
     agents: list[Working] = []
+    contact: Contact | None = None
+    contact_before: Contact | None = None
 
     @property
     def key(self) -> str:
@@ -100,10 +105,26 @@ class Step(_Fact, tag="step", kw_only=True, frozen=True):
     time_ms: int | None = None
     since_us: int | None = None
     adopted: dict[Stage, int] = {}
+    contact: Contact | None = None
 
     @property
     def key(self) -> str:
         return f"step/{self.unit}/{self.cohort.id}/{self.to_stage}"
+
+
+class ContactTurn(_Fact, tag="contact", kw_only=True, frozen=True):
+    """The last contact of the person becomes `contact`, in a new journey that is open and has not reached purchase. `ref` is the
+    touchpoint that did it, as SOURCE/ID."""
+
+    cohort: Cohort
+    at_us: int
+    before: Contact | None
+    contact: Contact
+    ref: str
+
+    @property
+    def key(self) -> str:
+        return f"contact/{self.at_us}/{self.before}-{self.contact}/{self.ref}"
 
 
 class Touched(_Fact, tag="touched", kw_only=True, frozen=True):
@@ -536,7 +557,22 @@ class Recommended(_Fact, tag="recommended", kw_only=True, frozen=True):
 
 Growth = Introduced | Voice | Exposure | Recommended
 Sequel = Helped | Bad | Slow | Reached
-Fact = Growth | Sequel | Goal | Day | Step | Touched | Transition | Ended | Visit | OrderFact | PathFact | CaseFact | SurveyFact
+Fact = (
+    Growth
+    | Sequel
+    | ContactTurn
+    | Goal
+    | Day
+    | Step
+    | Touched
+    | Transition
+    | Ended
+    | Visit
+    | OrderFact
+    | PathFact
+    | CaseFact
+    | SurveyFact
+)
 
 
 class PersonMonth(Struct, omit_defaults=True, kw_only=True, frozen=True):

@@ -8,6 +8,7 @@ Cases are told from the actions opened, message, answered, resolved, reopened, c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.model import Touchpoint
@@ -182,4 +183,59 @@ def pairs(history: Sequence[Touchpoint]) -> list[tuple[int, int, int, str]]:
             if before is not None and opened:
                 found.append((touchpoint["time_us"], survey["score"], before, opened[-1]["channel"]))
             before, opened = survey["score"], []
+    return found
+
+
+def contacts(history: Sequence[Touchpoint]) -> list[str | None]:
+    """How the person's last contact was, after each touchpoint of a history."""
+    found: list[str | None] = []
+    for place in range(len(history)):
+        until = history[: place + 1]
+        new = [one["kind"] for one in begun(until)]
+        if "bad" in new:
+            found.append("bad")
+        elif "satisfied" in events(until) or went_well(until):
+            found.append("good")
+        else:
+            found.append(found[-1] if found else None)
+    return found
+
+
+def went_well(history: Sequence[Touchpoint]) -> bool:
+    """Whether the last touchpoint resolves a case that never brought a bad experience."""
+    life = case_of(history)
+    if not life or history[-1]["case"]["action"] != "resolved" or reopenings(life):
+        return False
+    if any(one["case"]["action"] == "resolved" for one in life[:-1]):
+        return False
+    return not any(one["kind"] == "bad" for n in range(len(life)) for one in of_case(life[: n + 1], history))
+
+
+def by_month(history: Sequence[Touchpoint]) -> dict[str, tuple[str | None, str | None]]:
+    """By the first active day of each month (UTC): how the last contact was then, and when the active month before it began."""
+    after, found = contacts(history), dict[str, tuple[str | None, str | None]]()
+    month, before = "", None
+    for place, one in enumerate(history):
+        day = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=one["time_us"])).date().isoformat()
+        if is_own(one) and one["actor"] == "customer" and day[:7] != month:
+            now = after[place - 1] if place else None
+            found[day], month, before = (now, before), day[:7], now
+    return found
+
+
+def by_journey(history: Sequence[Touchpoint]) -> dict[int, tuple[str | None, bool]]:
+    """By the start of each new journey: how the last contact was before it reached purchase, or while it was open; and whether it did."""
+    after, found = contacts(history), dict[int, tuple[str | None, bool]]()
+    for place, one in enumerate(history):
+        known = journeys(history[: place + 1])
+        now = known[-1] if known else None
+        if now is None or now.entry_stage != "awareness" or found.get(now.started_us, (None, False))[1]:
+            continue
+        before = after[place - 1] if place else None
+        if now.started_us not in found:
+            found[now.started_us] = (before, False)
+        if is_own(one) and STAGES.index(now.furthest_stage) >= STAGES.index("purchase"):
+            found[now.started_us] = (found[now.started_us][0], True)
+        elif one["time_us"] <= now.last_us + TIMEOUT_US:
+            found[now.started_us] = (after[place], False)
     return found

@@ -22,6 +22,8 @@ from schemas.facts import (
     Between,
     CaseFact,
     Cohort,
+    Contact,
+    ContactTurn,
     Day,
     Ended,
     Exposure,
@@ -105,6 +107,7 @@ cohorts = st.builds(
     marketing_channel=some_name,
 )
 units = st.sampled_from(["journey", "person"])
+moods: st.SearchStrategy[Contact | None] = st.sampled_from([None, "good", "bad"])
 steps = st.builds(
     Step,
     unit=units,
@@ -116,6 +119,10 @@ steps = st.builds(
     time_ms=st.none() | st.integers(0, 10**9),
     since_us=st.none() | instants,
     adopted=st.dictionaries(st.sampled_from(["awareness", "purchase"]), st.integers(1, 3), max_size=1),
+    contact=moods,
+)
+contact_turns = st.builds(
+    ContactTurn, cohort=cohorts, at_us=instants, before=moods, contact=st.sampled_from(["good", "bad"]), ref=st.just("1")
 )
 amounts = st.builds(Amount, instants, st.none() | st.integers(0, 10**9), st.sampled_from([None, "EUR", "USD"]))
 
@@ -150,6 +157,8 @@ def days(draw: st.DrawFn) -> Day:
         journeys=journeys,
         person=person,
         channel_before=draw(st.none() | channels),
+        contact=draw(moods),
+        contact_before=draw(moods),
         agents=[Working(start + time, draw(channels), draw(st.sampled_from("kl"))) for time in times[: draw(st.integers(0, 3))]],
     )
 
@@ -327,6 +336,7 @@ facts = st.one_of(
     growth(),
     days(),
     sequels(),
+    contact_turns,
     steps,
     orders(),
     paths(),
@@ -393,7 +403,7 @@ def _possible(fact: Fact) -> Fact:
         return msgspec.structs.replace(fact, journeys=journeys, person=person)
     if isinstance(fact, SurveyFact) and fact.answered_us is not None:
         return msgspec.structs.replace(fact, answered_us=max(fact.at_us, fact.answered_us) if fact.action == "sent" else None)
-    if isinstance(fact, Step | Touched | Transition | Ended):
+    if isinstance(fact, Step | ContactTurn | Touched | Transition | Ended):
         cohort = msgspec.structs.replace(fact.cohort, started_us=min(fact.cohort.started_us, fact.at_us))
         fact = msgspec.structs.replace(fact, cohort=cohort)
     if isinstance(fact, Step) and fact.since_us is not None:

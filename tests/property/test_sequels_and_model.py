@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.facts import Bad, Helped, Reached, Slow, SurveyFact
-from schemas.touchpoint import Article, Outreach, Survey
+from schemas.facts import Bad, ContactTurn, Day, Fact, Helped, Reached, Slow, Step, SurveyFact
+from schemas.touchpoint import STAGES, Article, Outreach, Survey
 from services.shared.db import Database
 from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, order, touchpoint
 from tests.model.reading import histories, read_all
-from tests.model.sequels import Sequel, pairs, sequels
+from tests.model.sequels import Sequel, by_journey, by_month, pairs, sequels
 from tests.property.journey_store import Store
 from tests.property.test_store_and_model import Delivery, commands, decided, deliveries
 
@@ -63,22 +64,56 @@ def told(fact: Helped | Bad | Slow | Reached) -> Sequel:
     return {"kind": kind} | {name: getattr(fact, name) for name in names}
 
 
+def months_of(facts: Iterable[Fact]) -> dict[str, tuple[str | None, str | None]]:
+    """What the first active day of each month says of the last contact."""
+    active = sorted((fact.day, fact) for fact in facts if isinstance(fact, Day) and fact.active)
+    firsts = {day: fact for day, fact in active if fact.previous_active is None or fact.previous_active[:7] != day[:7]}
+    assert all((fact.contact, fact.contact_before) == (None, None) for day, fact in active if day not in firsts)
+    return {day: (fact.contact, fact.contact_before) for day, fact in firsts.items()}
+
+
+def journeys_of(facts: Iterable[Fact]) -> dict[int, tuple[str | None, bool]]:
+    """What steps and turns say of each new journey: its last contact, up to purchase if it got there."""
+    counts: defaultdict[int, Counter[str | None]] = defaultdict(Counter)
+    converted: dict[int, str | None] = {}
+    for fact in facts:
+        if isinstance(fact, ContactTurn):
+            counts[fact.cohort.started_us].update({fact.contact: 1})
+            counts[fact.cohort.started_us].subtract({fact.before: 1})
+        elif isinstance(fact, Step) and fact.unit == "journey" and fact.cohort.entry_stage == "awareness":
+            if fact.from_stage is None:
+                counts[fact.cohort.started_us][fact.contact] += 1
+            elif STAGES.index(fact.from_stage) < STAGES.index("purchase") <= STAGES.index(fact.to_stage):
+                converted[fact.cohort.started_us] = fact.contact
+    found = {}
+    for started_us, of in counts.items():
+        (contact,) = +of
+        assert min(of.values()) >= 0
+        assert converted.get(started_us, contact) == contact
+        found[started_us] = contact, started_us in converted
+    return found
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(delivery=deliveries(14, touchpoints() | touchpoints() | touchpoints() | commands(["customer_id:a", "anonymous_id:w"]), 4))
 def test_what_follows_is_what_the_model_finds(store: Store, delivery: Delivery) -> None:
     store.clear()
     store.take(delivery.batches, delivery.limit)
     found: dict[str, list[str]] = {}
+    stated: dict[str, list[Fact]] = {}
     compared: dict[str, list[tuple[int, float | None, float, str]]] = {}
     for (root, _), (_, facts) in store.kept(delivery.limit).months.items():
         mine = [told(fact) for fact in facts.values() if isinstance(fact, Helped | Bad | Slow | Reached)]
         found.setdefault(root, []).extend(repr(sorted(one.items())) for one in mine)
         answers = [fact for fact in facts.values() if isinstance(fact, SurveyFact)]
+        stated.setdefault(root, []).extend(facts.values())
         compared.setdefault(root, []).extend(
             (one.at_us, one.score, one.before.score, one.between.channel) for one in answers if one.before and one.between
         )
     expected = {}
     for root, history in histories(read_all(delivery.everything), delivery.limit, decided(delivery.commands)).items():
+        assert months_of(stated.get(root, [])) == by_month(history)
+        assert journeys_of(stated.get(root, [])) == by_journey(history)
         assert sorted(set(compared.get(root, []))) == sorted(set(pairs(history)))
         expected[root] = sorted({repr(sorted(one.items())) for one in sequels(history)})
     assert {root: sorted(of) for root, of in found.items() if of} == {root: of for root, of in expected.items() if of}

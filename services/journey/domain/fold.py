@@ -17,12 +17,15 @@ from schemas.facts import (
     Bad,
     CaseFact,
     Cohort,
+    Contact,
+    ContactTurn,
     Day,
     Ended,
     Fact,
     Item,
     OrderFact,
     Sequel,
+    Step,
     SurveyFact,
     Touch,
     Transition,
@@ -70,6 +73,7 @@ class Fold:
         self._elsewhere: set[str] = set()
         self._events: set[Event] = set()
         self._begun: list[Sequel] = []
+        self._went_well = False
         self._person_id, self._rules = person_id, rules
         self._ended_month = rules.calendar.month_of(state.last_us) if state.journey is not None else None
         if reopened:
@@ -94,7 +98,7 @@ class Fold:
         self._about(touchpoint, self._reached(stage))
         self._grow(touchpoint, self._reached(stage), is_open)
         state.run.take(touchpoint)
-        self._settle(touchpoint.time_us)
+        self._settle(touchpoint)
 
     def meet(self, touchpoint: Derived, amends: Collection[str]) -> bool:
         """Somebody else's next touchpoint on an order or case that the person has touchpoints about; whether it counts here.
@@ -114,7 +118,7 @@ class Fold:
             self._put_order(orders.amended(order, touchpoint), touchpoint.time_us)
         if case is not None:
             self._put_case(case_key, cases.continued(case, touchpoint, own=False), touchpoint)
-        self._settle(touchpoint.time_us)
+        self._settle(touchpoint)
         return True
 
     def finish(self) -> None:
@@ -139,11 +143,19 @@ class Fold:
             self._start_person(touchpoint, marketing_channel)
         assert state.day is not None
         if not state.day.active:
-            state.day = replace(state.day, active=True, previous_active=state.last_active)
-            state.last_active = state.day.day
+            self._be_active(state.day)
         starts_visit = touchpoint.channel in VISIT_CHANNELS and self._visit(touchpoint, marketing_channel)
         if marketing_channel is not None:
             self._touch_path(touchpoint, marketing_channel, starts_visit)
+
+    def _be_active(self, day: Day) -> None:
+        """The customer's first word of a day, and perhaps of a month."""
+        state = self.state
+        active = replace(day, active=True, previous_active=state.last_active)
+        if state.last_active is None or state.last_active[:7] != day.day[:7]:
+            active = replace(active, contact=state.contact, contact_before=state.month_contact)
+            state.month_contact = state.contact
+        state.day, state.last_active = active, day.day
 
     def _touch_path(self, touchpoint: Derived, marketing_channel: str, starts_visit: bool) -> None:
         """One touch further, if it is one: a visit, or a campaign that is not just the one that the visit came by."""
@@ -199,7 +211,7 @@ class Fold:
         """Begin, and count the touchpoints of others that were waiting as of this moment."""
         adopted: dict[Stage, int] = {}
         progress, first = started(unit, cohort, adopted)
-        self._put_now(first)
+        self._put_now(replace(first, contact=self.state.contact) if unit == "journey" else first)
         for one in waiting:
             stage = one.stage if one.stage >= 0 else progress.furthest
             adopted[STAGES[stage]] = adopted.get(STAGES[stage], 0) + 1
@@ -209,7 +221,8 @@ class Fold:
     def _touch(self, unit: Unit, progress: Progress, at_us: int, stage: int) -> None:
         if stage > progress.furthest or not progress.touched >> stage & 1:
             for fact in touch(unit, progress, at_us, stage):
-                self._put_now(fact)
+                is_step = isinstance(fact, Step) and unit == "journey"
+                self._put_now(replace(fact, contact=self.state.contact) if is_step else fact)
         if progress.last != stage and unit == "journey":
             self.state.transitions += 1
             self._put_now(
@@ -385,14 +398,30 @@ class Fold:
             self.state.outreaches.append(outreach_id)
             self._begun.append(sequels.of_outreach(touchpoint, stage, self.state.cases.values()))
 
-    def _settle(self, at_us: int) -> None:
+    def _settle(self, touchpoint: Derived) -> None:
         """What waited for what this touchpoint brought has its answer; what it begins waits for later ones."""
+        at_us = touchpoint.time_us
+        contact: Contact | None = "good" if self._went_well or "satisfied" in self._events else None
+        if any(isinstance(begun, Bad) for begun in self._begun):
+            contact = "bad"
+        if contact is not None and contact != self.state.contact:
+            self._turn(touchpoint, contact)
         if self._begun or self.state.sequels:
             waiting, followed = sequels.happened(self.state.sequels, self._events, at_us)
             self.state.sequels = waiting | {begun.key: begun for begun in self._begun}
             for sequel in (*followed, *self._begun):
                 self._put(sequel)
-        self._events, self._begun = set(), []
+        self._events, self._begun, self._went_well = set(), [], False
+
+    def _turn(self, touchpoint: Derived, contact: Contact) -> None:
+        """The last contact was another one from now on."""
+        state, ref = self.state, f"{touchpoint.source}/{touchpoint.id}"
+        journey = state.journey if touchpoint.time_us <= state.last_us + self._rules.timeout_us else None
+        if journey is not None and journey.cohort.entry_stage == "awareness" and journey.furthest < INDEX["purchase"]:
+            self._put_now(
+                ContactTurn(cohort=journey.cohort, at_us=touchpoint.time_us, before=state.contact, contact=contact, ref=ref)
+            )
+        state.contact = contact
 
     def _survey(self, survey: SurveyFact) -> None:
         """A survey that is sent waits for its answer; the first one is its."""
@@ -455,6 +484,7 @@ class Fold:
         if known is None:
             self.state.since_answers = dict.fromkeys(self.state.answers, key)
         self._events.update(sequels.events_of_case(known, case))
+        self._went_well = sequels.went_well(known, case)
         journey, is_before = self.state.journey, False
         if journey is not None and touchpoint.time_us <= self.state.last_us + self._rules.timeout_us:
             is_before = journey.furthest < INDEX["purchase"]

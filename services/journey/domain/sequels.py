@@ -68,6 +68,13 @@ def of_case(known: CaseFact | None, case: CaseFact, touchpoint: Derived, stage: 
         yield Slow(channel=case.channel, **about)
 
 
+def went_well(known: CaseFact | None, case: CaseFact) -> bool:
+    """Whether a case without a bad experience was resolved."""
+    is_resolved = len(case.resolved_us) > (len(known.resolved_us) if known else 0)
+    is_bad = _complains(case) or bool(case.reopened_us) or any(map(_waited_long, case.legs))
+    return is_resolved and not is_bad
+
+
 def of_survey(survey: SurveyFact) -> Event | Bad | None:
     """A satisfied answer, or a bad experience; None for anything between, and for other surveys."""
     if survey.survey_kind != "csat" or survey.action != "answered":

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct, field
 
-from schemas.facts import CaseFact, Day, Fact, Goal, OrderFact, Score, Sequel, SurveyFact, Visit
+from schemas.facts import CaseFact, Contact, Day, Fact, Goal, OrderFact, Score, Sequel, SurveyFact, Visit
 from services.journey.domain.growth import Growth
 from services.journey.domain.places import Standing
 from services.journey.domain.runs import Run
@@ -35,14 +35,15 @@ class Waiting(NamedTuple):
 class State(Struct, array_like=True):
     """A person, folded up to some touchpoint. It depends on nothing but the touchpoints up to there.
 
-    `first_id` (SOURCE/ID) is the touchpoint that started the journey, `last_us` when the customer was last heard of in it,
-    `current` the own stage of its newest touchpoint that has one. `waiting` are touchpoints of others that no journey has taken yet.
-    `orders` and `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and `campaign` are those
-    of the newest visit. `sendings` are the surveys that were sent and not answered yet. `trail` is what brought the person lately.
-    `standing` is what the next order's place depends on, `sequels` wait for what follows, `outreaches` are the ids of those that reached
-    the person, `growth` what else may still come. `run` leads to the next purchase, `goals` are those stated in the journey, by name.
-    `answers` are the newest by kind of survey, `since_answers` the newest case that was opened since. `day` is the day that is not over
-    yet, `transitions` counts those of this month.
+    `first_id` (SOURCE/ID) is the touchpoint that started the journey, `last_us` when the customer was last heard of in it, `current` the
+    own stage of its newest touchpoint that has one. `waiting` are touchpoints of others that no journey has taken yet. `orders` and
+    `cases` hold None for those whose first touchpoint is somebody else's. `marketing_channel` and `campaign` are those of the newest
+    visit. `sendings` are the surveys that were sent and not answered yet. `trail` is what brought the person lately. `standing` is what
+    the next order's place depends on, `sequels` wait for what follows, `outreaches` are the ids of those that reached the person,
+    `growth` what else may still come. `run` leads to the next purchase, `goals` are those stated in the journey, by name. `answers` are
+    the newest by kind of survey, `since_answers` the newest case that was opened since. `contact` is how the last contact was,
+    `month_contact` how it was when the customer was first active in the newest month. `day` is the day that is not over yet,
+    `transitions` counts those of this month.
     """
 
     person: Progress | None = None
@@ -70,6 +71,8 @@ class State(Struct, array_like=True):
     goals: dict[str, Goal] = {}
     answers: dict[str, Score] = {}
     since_answers: dict[str, str] = {}
+    contact: Contact | None = None
+    month_contact: Contact | None = None
 
     def carried(self) -> list[Fact]:
         """The facts that later touchpoints may change."""

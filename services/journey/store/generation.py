@@ -12,7 +12,7 @@ from services.shared.db import Database
 from services.shared.errors import Unavailable
 
 MEND = "waypost rebuild journey"
-VERSION = 9
+VERSION = 10
 """Raised when the code comes to derive something else from the same touchpoints and commands."""
 
 

@@ -15,6 +15,7 @@ from schemas.facts import (
     Bad,
     CaseFact,
     Cohort,
+    ContactTurn,
     Day,
     Ended,
     Exposure,
@@ -38,12 +39,12 @@ from schemas.facts import (
 )
 from schemas.horizons import decided_us
 from schemas.touchpoint import STAGES
-from services.metrics.domain import attribution, contacts, growth, loyalty, orders, purchases, sequels, service, stays
+from services.metrics.domain import attribution, contacts, growth, loyalty, moods, orders, purchases, sequels, service, stays
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cubes import Dims
 from services.metrics.domain.surveys import ces_answer, change, csat_answer, nps_answer, scored
 
-VERSION = 10
+VERSION = 11
 """Raised with every change of what is contributed: rollups of another version have to be rebuilt."""
 
 
@@ -106,6 +107,7 @@ def _active(fact: Day, identified: bool, calendar: Calendar) -> Iterator[Contrib
     for period, start in _period_starts(day):
         if previous < start:
             yield Contribution("people", period, at_us, None, dims, 1)
+    yield from moods.of_day(fact, at_us, calendar)
     yield from loyalty.active_day(at_us, day, previous, ("touchpoint", *dims), 1, calendar)
 
 
@@ -124,6 +126,7 @@ def _step(fact: Step, identified: bool, calendar: Calendar) -> Iterator[Contribu
     def add(measure: str, stage: str, value: int = 1) -> Contribution:
         return Contribution(cube, measure, fact.at_us, started, (stage, *first), value)
 
+    yield from moods.of_step(fact, calendar)
     yield add("reached", fact.to_stage)
     for stage in fact.skipped:
         yield from (add("reached", stage), add("left", stage), add("skipped", stage))
@@ -183,6 +186,10 @@ def _goal(fact: Goal, identified: bool, calendar: Calendar) -> Iterator[Contribu
 
 def _case(fact: CaseFact, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
     return service.contributions(fact, calendar)
+
+
+def _contact_turn(fact: ContactTurn, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
+    return moods.of_turn(fact, calendar)
 
 
 def _sequel(fact: Sequel, identified: bool, calendar: Calendar) -> Iterator[Contribution]:
@@ -250,6 +257,7 @@ _OF_KIND: dict[type[Any], Callable[[Any, bool, Calendar], Iterator[Contribution]
     Recommended: lambda fact, identified, calendar: growth.recommended(fact, calendar),
     CaseFact: _case,
     SurveyFact: _survey,
+    ContactTurn: _contact_turn,
     Helped: _sequel,
     Bad: _sequel,
     Slow: _sequel,

@@ -6,6 +6,8 @@ from services.metrics.domain.contact_formulas import OutreachEffect
 from services.metrics.domain.cubes import BY_NAME
 from services.metrics.domain.kpis import OWN, Kpi, Share
 
+_GOOD_OR_BAD = "bad after a bad experience (as for recovery_rate), good after a satisfied answer or the resolution of a case without one, else none."
+
 SEQUEL_KPIS: tuple[Kpi, ...] = (
     Kpi(
         "deflection_rate",
@@ -58,5 +60,26 @@ SEQUEL_KPIS: tuple[Kpi, ...] = (
         "have passed.",
         source="Newcombe: Interval estimation for the difference between independent proportions. Statistics in Medicine 17 (1998)",
         per=("outreach",),
+    ),
+    Kpi(
+        "conversion_after_contact",
+        "Conversion by the last contact",
+        "percent",
+        BY_NAME["contact_conversion"],
+        Share("converted", "journeys"),
+        f"New journeys that reached purchase, among those that started in the period, as of now, by the person's last contact before "
+        f"purchase, or so far: {_GOOD_OR_BAD}",
+        source=OWN,
+    ),
+    Kpi(
+        "retention_after_contact",
+        "Retention by the last contact",
+        "percent",
+        BY_NAME["contact_retention"],
+        Share("retained", "active", open="open"),
+        f"People active in a month who are active in the next one too, by their last contact before they were first active in it: "
+        f"{_GOOD_OR_BAD} Counted for each month of the period; open until the next month is over.",
+        source=OWN,
+        grains=("month", "quarter", "year", "none"),
     ),
 )
