@@ -54,6 +54,17 @@ def unclocked(draw: st.DrawFn) -> bytes:
     return body(replace(msgspec.json.decode(draw(touchpoints()), type=Accepted), sent_at=None))
 
 
+@st.composite
+def prospects(draw: st.DrawFn) -> Record:
+    """A visitor with a mailbox and a device, which customers use as well, and erasures of who goes by the device."""
+    who = draw(st.sampled_from(["nobody", "nobody", "a", "a", "b", "erased"]))
+    if who == "erased":
+        return erase(draw(st.integers(3, 9)) * DAY_US, "device_id:d")
+    names = draw(st.sampled_from([["email:e"], ["device_id:d"], ["email:e", "device_id:d"]]))
+    at_us = draw(st.integers(0, 7)) * DAY_US
+    return body(touchpoint(f"{who}{at_us}", at_us, *names, *([] if who == "nobody" else [f"customer_id:{who}"])))
+
+
 class Left(NamedTuple):
     """What erasures left in the store, by the names that there were."""
 
@@ -173,6 +184,29 @@ FOUND: Mapping[str, list[list[Record]]] = {
         [erase(6 * DAY_US, "customer_id:b"), body(touchpoint("1", 0, "email:e"))],
         [body(touchpoint("1", 0, "email:e", "customer_id:a")), body(touchpoint("1", 0, "email:e", "customer_id:b"))],
     ],
+    "a handle that becomes shared passes a touchpoint on to one that was wiped": [
+        [erase(5 * DAY_US, "device_id:d")],
+        [
+            body(touchpoint("1", DAY_US, "email:e", "device_id:d")),
+            body(touchpoint("2", 8 * DAY_US, "customer_id:a", "device_id:d")),
+            body(touchpoint("3", 0, "customer_id:a", "email:e")),
+        ],
+        [body(touchpoint("4", 6 * DAY_US, "customer_id:b", "email:e"))],
+    ],
+    "nothing is left of one who was erased before but a link that is void now": [
+        [erase(3 * DAY_US, "device_id:d"), body(touchpoint("1", 0, "email:e", "customer_id:a"))],
+        [erase(4 * DAY_US, "device_id:d"), link("email:e", "device_id:d", 4 * DAY_US)],
+    ],
+    "an earlier copy of a ghost without a handle takes it back from those who shared it": [
+        [
+            body(touchpoint("1", DAY_US, "email:e", "device_id:d")),
+            body(touchpoint("2", 8 * DAY_US, "customer_id:c", "device_id:d")),
+            body(touchpoint("3", 0, "customer_id:a", "email:e")),
+            body(touchpoint("4", 6 * DAY_US, "customer_id:b", "email:e", received_us=7 * DAY_US)),
+        ],
+        [erase(9 * DAY_US, "customer_id:b")],
+        [body(touchpoint("4", 6 * DAY_US, "customer_id:b"))],
+    ],
 }
 
 
@@ -191,6 +225,12 @@ def test_sqlite_keeps_nothing_of_who_was_erased(sqlite: Store, delivery: Deliver
 @given(delivery=deliveries(14, sightings() | decisions() | erasures(), 6))
 def test_sqlite_keeps_nothing_of_who_was_erased_whatever_is_linked(sqlite: Store, delivery: Delivery) -> None:
     check(sqlite, delivery)
+
+
+@FEW
+@given(delivery=deliveries(14, prospects() | decisions(["email:e", "device_id:d", "customer_id:a"]), 6))
+def test_what_is_passed_on_from_shared_handles_is_looked_at_again(sqlite: Store, delivery: Delivery) -> None:
+    check(sqlite, delivery._replace(limit=1))
 
 
 @FEW

@@ -119,6 +119,10 @@ class Burial:
         self._changed = [(kept.set_id, kept.time_us) for kept in refused]
         self._changed += [(kept.set_id, us) for kept, time_us in self._retimed for us in (kept.time_us, time_us)]
 
+    def doubtful(self) -> list[Kept]:
+        """Stored touchpoints that another handle decides over than before the batch, if that may be one that is wiped."""
+        return self._ownership.doubtful(self._tx) if self._ownership.has_marks() else []
+
     def give(self) -> Collection[tuple[Kept, int]]:
         """Stored touchpoints that belong to somebody else now change hands; returns those, as they are now, and those of whom has been
         marked since."""
@@ -191,10 +195,10 @@ class Burial:
         """Forget the people and the names of which nothing is left; note what was removed for each erasure."""
         if self._marked:
             self._purge()
+            self.void = self._yard.commands.take_void_links(self._tx, self._marked)
+            self._leave_partners()
         if self._nameless:
             self._hide()
-        if self._marked:
-            self.void = self._yard.commands.take_void_links(self._tx, self._marked)
         self._note()
 
     def forget_emptied(self) -> None:
@@ -280,10 +284,16 @@ class Burial:
             if person.touchpoints:
                 self._affected.setdefault(root, Affected()).touch(0, END_US)
 
+    def _leave_partners(self) -> None:
+        """Nothing but a link, which is void now, may have been left of those who were linked to somebody erased."""
+        others = {identity for couple in self.void for identity in couple} - self._marked.keys()
+        self._ownership.hold(self._tx, others)
+        self.leave(others)
+
     def _hide(self) -> None:
         """Identities of which nothing but ghosts is left lose their names, unless a link names them."""
         view, tx = self._ownership.view, self._tx
-        linked = self._yard.commands.linked(tx, self._nameless, self._marked)
+        linked = self._yard.commands.linked(tx, self._nameless)
         names = {
             identity: view.identities[identity].name
             for identity in self._nameless - linked

@@ -107,11 +107,10 @@ class StoredCommands:
         )
         return {pair(one.one, one.other) for one in void if one.other is not None}
 
-    def linked(self, tx: Connection, identities: Collection[int], erased: Mapping[int, int]) -> set[int]:
-        """Those of these identities that a link names after the time up to which they are erased."""
+    def linked(self, tx: Connection, identities: Collection[int]) -> set[int]:
+        """Those of these identities that a link names."""
         links = [one for one in (self.naming(tx, identities) if identities else []) if one.action == "link"]
-        named = {(id, one.at_us) for one in links for id in one.identities}
-        return {id for id, at_us in named if id in identities and at_us > erased.get(id, at_us)}
+        return {id for one in links for id in one.identities if id in identities}
 
     def pairs(self, tx: Connection, identities: Collection[int]) -> dict[Pair, bool]:
         """The pairs that any of these identities is in by the newest link or unlink: True where it is a link."""

@@ -110,7 +110,8 @@ class Ownership:
         """The sets of identities that the batch's touchpoints show, made where they are new; the view is of after the batch from now on."""
         wanted = {tuple(self.ids[name] for name in identities): is_customer(identities[0]) for identities in together}
         sets, made = self._identities.intern(tx, wanted, lambda missing: self.forms(tx, missing))
-        self._before = self.view.copy() if made else self.view
+        if made and self._before is self.view:
+            self._before = self.view.copy()
         for one in sets.values():
             self.view.add_set(one)
         self._recount(
@@ -205,11 +206,22 @@ class Ownership:
 
         return root_at(self.view, self.view.identities[identity].standing, time_us, sightings)
 
-    def doubtful(self, tx: Connection, sets: Collection[IdentitySet]) -> list[Kept]:
-        """The touchpoints of these held sets that a wiped identity may decide over."""
+    def doubtful(self, tx: Connection, formed: Collection[IdentitySet] = ()) -> list[Kept]:
+        """The touchpoints that a wiped identity may come to decide over: those of these held sets, which were formed anew, and of those that
+        go by another handle now."""
+        sets = {one.id: one for one in (*formed, *self._passed_on())}.values()
+        self.know(tx, {one.id for one in sets})
         wiped_us = [known.wiped_us for one in sets for known in map(self.view.identities.__getitem__, one.as_sent)]
         until_us = max((us for us in wiped_us if us is not None), default=None)
         return [] if until_us is None else self._touchpoints.in_sets(tx, {one.id for one in sets}, BEGINNING_US, until_us)
+
+    def _passed_on(self) -> list[IdentitySet]:
+        """Sets that a handle passes on, because it is shared now, or takes back, because it is so no more."""
+        before, now = self._before, self.view
+        if before is now:
+            return []
+        turned = [one for one in now.identities if one in before.identities and before.is_shared(one) != now.is_shared(one)]
+        return [one for handle in turned for one in now.sets_of(handle) if one.customer is None]
 
     def forget(self, tx: Connection, sets: Collection[int]) -> None:
         """Sets that lost a touchpoint: without any left they are no evidence any more."""

@@ -164,6 +164,7 @@ class Writer:
         kept = {one.reference: _kept(one) for one in new}
         kept.update({reference: one._replace(owner=owner) for reference, (one, owner) in moved.items()})
         came = kept.keys() - set(again)
+        kept = {one.reference: one for one in burial.doubtful()} | kept
         burial.count_refused(risen.dropped)
         if risen.doomed:
             burial.remove({kept[reference]: NEVER_US for reference in risen.doomed}, came)
