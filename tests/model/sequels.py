@@ -170,8 +170,8 @@ def same_outreach(one: Touchpoint, other: Touchpoint) -> bool:
     return bool(is_one and one["outreach"]["outreach_id"] == other["outreach"]["outreach_id"])
 
 
-def pairs(history: Sequence[Touchpoint]) -> list[tuple[int, int, int, str]]:
-    """Of each satisfaction answer that another came before, with a case of the person opened between: when, the score, the one before,
+def pairs(history: Sequence[Touchpoint], kind: str) -> list[tuple[int, int, int, str]]:
+    """Of each answer to a kind of survey that another came before, with a case of the person opened between: when, the score, the one before,
     and the channel of the newest such case."""
     found, before = [], None
     opened: list[Touchpoint] = []
@@ -179,7 +179,7 @@ def pairs(history: Sequence[Touchpoint]) -> list[tuple[int, int, int, str]]:
         if "case" in events(history[: place + 1]):
             opened.append(touchpoint)
         survey = touchpoint["survey"]
-        if is_own(touchpoint) and survey and survey["kind"] == "csat" and survey.get("score") is not None:
+        if is_own(touchpoint) and survey and survey["kind"] == kind and survey.get("score") is not None:
             if before is not None and opened:
                 found.append((touchpoint["time_us"], survey["score"], before, opened[-1]["channel"]))
             before, opened = survey["score"], []

@@ -53,6 +53,11 @@ ELSEWHERE = {
         "abandoned_after_slow_answer",
         "proactive_share",
         "outreach_effect",
+        "csat_change_after_contact",
+        "nps_change_after_contact",
+        "ces_easy_change_after_contact",
+        "conversion_after_contact",
+        "retention_after_contact",
     },
     "test_marketing_paths and test_path_models": {
         kpi.id for kpi in KPIS if kpi.id.startswith(("attribution_", "attributed_revenue_"))
@@ -61,9 +66,6 @@ ELSEWHERE = {
 """KPIs whose facts or answers are compared with a whole-set model in another module."""
 NOT_MODELLED: set[str] = {
     "marketing_touches",
-    "csat_change_after_contact",
-    "nps_change_after_contact",
-    "ces_easy_change_after_contact",
     "experiment_conversion",
     "experiment_excluded",
     "experiment_exposed",

@@ -23,6 +23,7 @@ from tests.property.test_store_and_model import Delivery, commands, decided, del
 TIMES = [0, 1, MINUTE_US, 6 * MINUTE_US, HOUR_US, DAY_US, DAY_US + HOUR_US, 3 * DAY_US, 8 * DAY_US, 40 * DAY_US, 120 * DAY_US]
 CASE_ACTIONS = ["opened", "message", "answered", "resolved", "resolved", "reopened", "closed", "compensated"]
 NAMES = [("customer_id:a",), ("anonymous_id:v",), ("customer_id:a", "anonymous_id:v"), ("anonymous_id:w",), ()]
+KINDS = ["csat", "csat", "csat", "nps", "ces"]
 OWN = {"helped": (), "bad": ("experience",), "slow": (), "reached": ("before_us",)}
 
 
@@ -40,7 +41,7 @@ def touchpoints(draw: st.DrawFn) -> bytes:
     if 3 in about:
         facets["order"] = order(draw(st.sampled_from("12")))
     if 4 in about:
-        facets["survey"] = Survey(survey_id="s", kind="csat", score=draw(st.integers(1, 5)))
+        facets["survey"] = Survey(survey_id="s", kind=draw(st.sampled_from(KINDS)), score=draw(st.integers(1, 5)))
     if 5 in about:
         facets["outreach"] = Outreach(outreach_id=draw(st.sampled_from("xy")), control=draw(st.booleans()))
     if 6 in about:
@@ -101,19 +102,22 @@ def test_what_follows_is_what_the_model_finds(store: Store, delivery: Delivery) 
     store.take(delivery.batches, delivery.limit)
     found: dict[str, list[str]] = {}
     stated: dict[str, list[Fact]] = {}
-    compared: dict[str, list[tuple[int, float | None, float, str]]] = {}
+    compared: dict[str, list[tuple[str, int, float | None, float, str]]] = {}
     for (root, _), (_, facts) in store.kept(delivery.limit).months.items():
         mine = [told(fact) for fact in facts.values() if isinstance(fact, Helped | Bad | Slow | Reached)]
         found.setdefault(root, []).extend(repr(sorted(one.items())) for one in mine)
         answers = [fact for fact in facts.values() if isinstance(fact, SurveyFact)]
         stated.setdefault(root, []).extend(facts.values())
         compared.setdefault(root, []).extend(
-            (one.at_us, one.score, one.before.score, one.between.channel) for one in answers if one.before and one.between
+            (one.survey_kind, one.at_us, one.score, one.before.score, one.between.channel)
+            for one in answers
+            if one.before and one.between
         )
     expected = {}
     for root, history in histories(read_all(delivery.everything), delivery.limit, decided(delivery.commands)).items():
         assert months_of(stated.get(root, [])) == by_month(history)
         assert journeys_of(stated.get(root, [])) == by_journey(history)
-        assert sorted(set(compared.get(root, []))) == sorted(set(pairs(history)))
+        for kind in KINDS[2:]:
+            assert {one[1:] for one in compared.get(root, []) if one[0] == kind} == set(pairs(history, kind))
         expected[root] = sorted({repr(sorted(one.items())) for one in sequels(history)})
     assert {root: sorted(of) for root, of in found.items() if of} == {root: of for root, of in expected.items() if of}

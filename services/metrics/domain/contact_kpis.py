@@ -50,6 +50,7 @@ CONTACT_KPIS: tuple[Kpi, ...] = (
         "Beside it agent_hours: in each hour the distinct agents who acted on a case, added up, on that channel where it is one.",
         source="Gans, Koole and Mandelbaum: Telephone Call Centers. Manufacturing & Service Operations Management 5 (2003)",
         seen=BY_NAME["agents_seen"],
+        exploratory=True,
     ),
     Kpi(
         "cost_per_contact",
