@@ -6,7 +6,7 @@ was seen with a customer is counted anew from the sets, and the fold starts from
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
@@ -156,9 +156,11 @@ class Checking:
             {"root": person.root},
         )
         self._recount.learn({row[2] for row in rows})
-        copies = Counter((row[0], row[1]) for row in rows)
-        for source, id, set_id, time_us, body, has_copies, original_us, without_device, anchor_id, *place in rows:
-            derived = self._derive(bytes(body))
+        copies, mentions = Counter((row[0], row[1]) for row in rows), self._mentions(person)
+        read = [self._derive(bytes(row[4])) for row in rows]
+        self._reclock.learn(read)
+        for row, derived in zip(rows, read, strict=True):
+            source, id, set_id, time_us, _, has_copies, original_us, without_device, anchor_id, *place = row
             what = f"touchpoint {source}/{id}"
             self._compare(person, f"{what}: owner", person.root, self._recount.owner(set_id, time_us))
             self._compare(person, f"{what}: erased", time_us <= self._recount.refused_us(set_id, person.root), False)
@@ -171,16 +173,21 @@ class Checking:
             self._compare(person, f"{what}: anchor, receipt and rank", place, right)
             self._compare(person, f"{what}: without a device", bool(without_device), derived.device is None)
             self._compare(person, f"{what}: has copies", bool(has_copies), bool(has_copies) or copies[source, id] > 1)
-            self._mentions(person, (source, id, anchor_id), derived)
+            found = sorted(mentions[source, id, anchor_id])
+            self._compare(person, f"mentions of {what}", found, sorted(mentions_in(derived)))
 
-    def _mentions(self, person: Person, reference: tuple[str, str, int], derived: Derived) -> None:
+    def _mentions(self, person: Person) -> Mapping[tuple[str, str, int], Sequence[tuple[str, str]]]:
+        """Whom each of this person's touchpoints names, as it is kept."""
         rows = self._db.execute(
             self._tx,
-            "SELECT kind, name FROM mention WHERE source = :source AND id = :id AND anchor_id = :anchor",
-            dict(zip(("source", "id", "anchor"), reference, strict=True)),
+            "SELECT m.source, m.id, m.anchor_id, m.kind, m.name FROM touchpoint p "
+            "JOIN mention m ON m.source = p.source AND m.id = p.id AND m.anchor_id = p.anchor_id WHERE p.owner_id = :root",
+            {"root": person.root},
         )
-        found = sorted((row[0], row[1]) for row in rows)
-        self._compare(person, f"mentions of touchpoint {derived.source}/{derived.id}", found, sorted(mentions_in(derived)))
+        found = defaultdict[tuple[str, str, int], list[tuple[str, str]]](list)
+        for source, id, anchor_id, *mention in rows:
+            found[source, id, anchor_id].append((mention[0], mention[1]))
+        return found
 
     def _clocks(self, person_id: str) -> None:
         """What is kept of the clocks that were looked at is what the touchpoints say."""

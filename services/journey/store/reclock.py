@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Set
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -37,6 +39,13 @@ class Reclock:
         self._known: dict[Day, int | None] = {}
         self._differing: list[Difference] = []
 
+    def learn(self, touchpoints: Collection[Derived]) -> None:
+        """Read at once what tells the times of these, but for the clocks of sources themselves: those are many people's."""
+        self._forget_much()
+        self._learn_devices({one.device for one in touchpoints if one.device is not None})
+        timed = [one for one in touchpoints if one.device is not None and one.occurred_us is not None]
+        self._look({(self._clock(one), near) for one in timed for near in around([day_of(one.received_us)])} - self._known.keys())
+
     def original_us(self, derived: Derived) -> int:
         """When a stored touchpoint happened, by its clock put right."""
         if derived.occurred_us is None:
@@ -59,21 +68,37 @@ class Reclock:
     def _clock(self, derived: Derived) -> Clock:
         if derived.device is None:
             return Clock(derived.source, SOURCE_ITSELF)
-        if derived.device not in self._devices:
-            self._forget_much()
-            self._devices.update((row.name, row.id) for row in self._identities.read(self._tx, [derived.device]))
+        self._learn_devices({derived.device})
         return Clock(derived.source, self._devices[derived.device])
+
+    def _learn_devices(self, names: Set[str]) -> None:
+        if unknown := names - self._devices.keys():
+            self._forget_much()
+            self._devices.update((row.name, row.id) for row in self._identities.read(self._tx, unknown))
 
     def _least(self, clock: Clock, day: int) -> int | None:
         if (clock, day) not in self._known:
             self._forget_much()
-            stored = [self._derive(found.body) for found in self._clocks.touchpoints(self._tx, [(clock, day)])]
-            delays = [one.delay_us for one in stored if one.delay_us is not None and self._clock(one) == clock]
-            least_us = self._known[clock, day] = min(delays, default=None)
-            kept_us = self._clocks.leasts(self._tx, {clock: (day, day)}).get(clock, {}).get(day)
+            self._look({(clock, day)})
+        return self._known[clock, day]
+
+    def _look(self, days: Set[Day]) -> None:
+        """What the touchpoints say of clocks on days, and whether that is what is kept."""
+        delays = defaultdict[Day, list[int]](list)
+        for found in self._clocks.touchpoints(self._tx, days):
+            one = self._derive(found.body)
+            if one.delay_us is not None:
+                delays[self._clock(one), day_of(found.kept.received_us)].append(one.delay_us)
+        spans: dict[Clock, tuple[int, int]] = {}
+        for clock, day in days:
+            first, last = spans.get(clock, (day, day))
+            spans[clock] = min(first, day), max(last, day)
+        kept = self._clocks.leasts(self._tx, spans)
+        for clock, day in sorted(days):
+            least_us = self._known[clock, day] = min(delays.get((clock, day), ()), default=None)
+            kept_us = kept.get(clock, {}).get(day)
             if kept_us != least_us:
                 self._differing.append(Difference(f"clock {clock.source}/{clock.device} on day {day}", kept_us, least_us))
-        return self._known[clock, day]
 
     def _forget_much(self) -> None:
         if len(self._known) + len(self._devices) > MAX_KNOWN:

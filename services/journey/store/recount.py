@@ -43,10 +43,8 @@ class Recount:
         return self._view.refused_us(self._view.sets[set_id], root)
 
     def names(self, set_id: int) -> list[str]:
-        """The identities of a set as they were sent, the highest rank first."""
-        sent = self._view.sets[set_id].as_sent
-        found = {one.id: one.name for one in self._identities.read_ids(self._tx, sent)}
-        return [found[member] for member in sent]
+        """The identities of a set, which was learned, as they were sent, the highest rank first."""
+        return [self._view.identities[member].name for member in self._view.sets[set_id].as_sent]
 
     def _forget(self) -> None:
         self._view = View(self._limit)
