@@ -40,8 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--touchpoints 50000` makes the test of endurance longer; the others make tests of faults longer."""
+    """Each makes a test do more: `--touchpoints 50000` that of endurance, `--one-customer-in 1` that of an import, others those of faults."""
     parser.addoption("--touchpoints", type=int, default=5_000, help="how many touchpoints the test of endurance sends")
+    parser.addoption("--one-customer-in", type=int, default=6, help="of how many customers the purchases of one are imported")
     parser.addoption("--merges", type=int, default=800, help="how many touchpoints the tests of faults stitch under contention")
     parser.addoption("--away", type=float, default=2.0, help="for how many seconds tests of faults keep broker and database away")
     parser.addoption("--crashes", type=int, default=1, help="how often the tests of faults die at each point")
