@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.commands import Action, Command
 from schemas.facts import CaseFact, Fact, OrderFact
+from schemas.touchpoint import Campaign, Experiment, Recommendation, Referral, Review
 from tests.builders import DAY_US, HOUR_US, MINUTE_US, body, case, link, order, release, survey, touchpoint
 from tests.model import Command as ModelCommand
 from tests.model import Touchpoint
@@ -27,6 +28,17 @@ TIMES = [0, 0, 1, MINUTE_US, HOUR_US, DAY_US, 2 * DAY_US, 25 * DAY_US, 40 * DAY_
 STAGES = [None, None, "awareness", "consideration", "purchase", "loyalty", "advocacy"]
 ORDER_ACTIONS = ["placed", "placed", "changed", "cancelled", "refunded", "returned"]
 CASE_ACTIONS = ["opened", "message", "answered", "resolved", "resolved", "reopened", "closed"]
+GROWTH: list[dict[str, Any]] = [
+    *[{}] * 6,
+    {"campaign": Campaign(medium="cpc")},
+    {"campaign": Campaign(medium="email", name="spring")},
+    {"experiment": Experiment(experiment_id="cta", variant="a")},
+    {"experiment": Experiment(experiment_id="cta", variant="b")},
+    {"recommendation": Recommendation(recommendation_id="r", product_id="p")},
+    {"referral": Referral(code="c")},
+    {"review": Review(rating=4)},
+]
+"""What brings people, what they are shown, and what they say."""
 BOT = 12
 """A person with more touchpoints than this is set aside in these tests."""
 
@@ -62,6 +74,7 @@ def touchpoints(draw: st.DrawFn) -> bytes:
         facets["survey"] = survey(draw(st.sampled_from("12")))
     if not facets and not names:
         names.append("device_id:d")
+    facets |= draw(st.sampled_from(GROWTH))
     at_us = draw(st.sampled_from(TIMES))
     stage = draw(st.sampled_from(STAGES))
     return body(
