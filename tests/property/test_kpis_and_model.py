@@ -194,7 +194,7 @@ def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rooms]:
         yield Rooms(*databases)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     history=st.integers(0, 2**32).map(History),
     size=st.integers(1, 60).map(lambda fewer: 61 - fewer),

@@ -53,7 +53,7 @@ def questions(draw: st.DrawFn, kpi: Kpi, as_of_us: int) -> KpiQuestion:
     return KpiQuestion(kpi, Span(start, min(end, start + 31) if grain == "hour" else end), grain, by, filters, as_of_us)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(stream=streams(), data=st.data())
 def test_evidence_adds_up_to_each_number_of_every_kpi(store: Store, stream: Stream, data: st.DataObject) -> None:
     """Over all pages, row by row of the answer, and without doing more at a time than a page's share."""
