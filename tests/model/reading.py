@@ -65,6 +65,8 @@ def read(body: bytes) -> Touchpoint:
         "survey": survey,
         "article": given.get("article"),
         "outreach": given.get("outreach"),
+        "review": given.get("review"),
+        "sentiment": given.get("sentiment"),
         "channel": given.get("channel"),
         "placed_order": order is not None and order.get("action", "placed") == "placed" and "stage" not in given,
     }

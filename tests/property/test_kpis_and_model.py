@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from schemas.calendar import day_number, day_text
 from schemas.commands import Action
-from schemas.touchpoint import Case, Order, Survey
+from schemas.touchpoint import Case, Order, Review, Survey
 from services.metrics.domain.catalogue import KPI_BY_ID, KPIS
 from services.shared.db import Database, sqlite_url
 from tests.builders import DAY_US, MINUTE_US, START_US, body, link, touchpoint
@@ -78,9 +78,6 @@ NOT_MODELLED: set[str] = {
     "recommendations_shown",
     "referral_conversion",
     "resolution_time_open_hours",
-    "review_rating",
-    "sentiment",
-    "sentiment_negative",
     "word_of_mouth_referrals",
     "word_of_mouth_shares",
 }
@@ -109,7 +106,7 @@ class History:
             self._follow(self._life(number))
             self._follow([{"order": self._order(number, action)} for action in self._draw.choice(FATES)])
         for number in range(8):
-            self._follow([{"survey": self._survey(number)}, {}])
+            self._follow([{"survey": self._survey(number)}, self._said()])
         self._draw.shuffle(self.sent)
 
     def batches(self, size: int) -> list[list[Record]]:
@@ -171,6 +168,10 @@ class History:
             currency=self._draw.choice([None, "EUR", "EUR", "USD"]),
             refund_amount=self._draw.choice([None, None, "5.00"]),
         )
+
+    def _said(self) -> dict[str, Any]:
+        review = Review(product_id="p", rating=self._draw.choice([0, 3, 5]), rating_max=self._draw.choice([5, 10]))
+        return self._draw.choice([{}, {"review": review}, {"sentiment": self._draw.choice([-0.4, 0.0, 0.75])}])
 
     def _survey(self, number: int) -> Survey:
         scale: dict[str, Any] = self._draw.choice([{}, {}, {"scale_min": 1, "scale_max": 5}, {"scale_min": 0, "scale_max": 10}])

@@ -11,6 +11,7 @@ from tests.model.kpis.cases import cases
 from tests.model.kpis.legs import legs
 from tests.model.kpis.orders import orders
 from tests.model.kpis.surveys import surveys
+from tests.model.kpis.voices import voices
 from tests.model.kpis.volume import volume
 from tests.model.kpis.world import Number, Rows, World, one, world
 
@@ -19,7 +20,7 @@ __all__ = ["Number", "Rows", "World", "numbers", "world"]
 
 def numbers(world: World) -> Mapping[str, Rows]:
     """Of every KPI that is modelled here."""
-    found = {**volume(world), **orders(world), **surveys(world), **cases(world), **legs(world)}
+    found = {**volume(world), **orders(world), **surveys(world), **cases(world), **legs(world), **voices(world)}
     opened = found["cases_opened"][()].numerator
     return {
         **found,
