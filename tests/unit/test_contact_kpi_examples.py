@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from schemas.facts import Day, Fact, Item, Reason
 from schemas.times import DAY_US
 from services.metrics.domain.catalogue import KPI_BY_ID
@@ -81,3 +83,12 @@ def test_contacts_come_in_hours_of_the_week_in_which_agents_are_seen() -> None:
     assert by("contact_load", "hour_of_week", [case("1"), case("2", at_us=START_US + DAY_US)]) == {"1-09": 1, "2-09": 1}
     found = KPI_BY_ID["contact_load"].formula.answer({"opened": 6, "agent_hours": 4}, "none", {})
     assert (found.value, found.also) == (6, {"agent_hours": 4, "per_agent_hour": 1.5})
+
+
+@pytest.mark.parametrize(("level", "seconds"), [("20s", 20), ("1m", 60), ("5m", 300), ("60m", 3600)])
+def test_a_wait_of_exactly_the_bound_is_within_it(level: str, seconds: int) -> None:
+    """Waits of nothing, of the bound and of a millisecond more; one abandoned at once; one that ended with neither counts nowhere."""
+    waits = [leg(answered_us=START_US, wait_ms=wait_ms) for wait_ms in (0, seconds * 1000, seconds * 1000 + 1)]
+    facts = [case(legs=[*waits, leg(abandoned_us=START_US, wait_ms=0), leg(ended_us=START_US)])]
+    found = answer(f"service_level_{level}", facts)
+    assert (found.numerator, found.denominator) == (2, 4)

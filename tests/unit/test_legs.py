@@ -88,3 +88,9 @@ def test_a_case_knows_the_next_one_and_after_its_resolution_the_next_on_its_topi
         (START_US + 3 * DAY_US, None),
         (None, None),
     ]
+
+
+def test_a_call_is_handled_until_it_ends_never_until_its_case_is_resolved() -> None:
+    (open_leg,) = legs((0, "queued", {}), (5, "answered", {}), (100, "resolved", {}))
+    (ended,) = legs((0, "queued", {}), (5, "answered", {}), (100, "resolved", {}), (125, "ended", {}))
+    assert (open_leg.ended_us, open_leg.handle_ms, ended.handle_ms) == (None, None, 120_000)
