@@ -175,7 +175,7 @@ class Answers:
             wanted = {*split_of(question), *filters}
             return Modelling(self._reading, self.calendar, question, formula.model, wanted).figures(names)
         if question.kpi.survives:
-            return life_tables(self._reading, self.calendar, cube, names, question)
+            return life_tables(self._reading, self.calendar, names, question)
         if not question.is_ranged:
             return gather(self._reading, self.calendar, cube, names, question)
         activities = (filters["activity"],) if "activity" in filters else ("order", "touchpoint")

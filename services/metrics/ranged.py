@@ -54,7 +54,7 @@ class Ranged:
         since, at_end = start - window_days, end - window_days
         inside, anew, ever = days.before(span, start), days.before(span, since), days.before(span, EVER)
         still, at_start = days.before(Span(at_end, start), at_end), dict[Dims, list[int]]()
-        earlier = days.before(span, at_end)
+        earlier = inside if at_end == start else days.before(span, at_end)
         if self._calendar.day_start_us(start) <= self._as_of_us:
             at_start = days.before(Span(since, start), since)
         is_over = self._calendar.day_start_us(end) <= self._as_of_us
@@ -81,6 +81,7 @@ class _Days:
         self.activity = activity
         self._reading, self._calendar, self._as_of_us = reading, calendar, as_of_us
         self._last_day = calendar.day_of(as_of_us)
+        self._changes: dict[Span, list[tuple[Dims, Sequence[int]]]] = {}
         self._cube = BY_NAME["order_days" if activity == "order" else "people_since"]
 
     def before(self, days: Span, day: int) -> dict[Dims, list[int]]:
@@ -109,13 +110,20 @@ class _Days:
 
     def _without_later_changes(self, totals: dict[Dims, list[int]], days: Span, day: int) -> None:
         """Take back what days came to count for only after the instant asked about."""
-        for segment in segments(days):
-            for place in self._later(segment):
-                for row in self._reading.by_cohort(_LATE, _LATE.dims, place):
-                    _take(totals, row.dims, row.values, day)
+        for dims, values in self._changed_later(days):
+            _take(totals, dims, values, day)
         for (_, _, on, dims), values in self._changed_later_today.items():
             if days.start <= on < days.end:
                 _take(totals, dims, [-value for value in values], day)
+
+    def _changed_later(self, days: Span) -> list[tuple[Dims, Sequence[int]]]:
+        """What days of the span come to count for after the day asked about, with its sign."""
+        known = self._changes.get(days)
+        if known is None:
+            places = [place for segment in segments(days) for place in self._later(segment)]
+            rows = [row for place in places for row in self._reading.by_cohort(_LATE, _LATE.dims, place)]
+            known = self._changes[days] = [(row.dims, row.values) for row in rows]
+        return known
 
     def _later(self, segment: Segment) -> Iterator[Place]:
         """Changes of the days of a segment that take effect after the day asked about."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.calendar import Calendar
-from services.metrics.domain.cubes import BY_NAME, Cube
+from services.metrics.domain.cubes import BY_NAME
 from services.metrics.domain.histogram import BUCKETS
 from services.metrics.domain.periods import Grain, Span, start_of
 from services.metrics.domain.stay_kpis import censored
 from services.metrics.figures import Asked, Figures, gather
 from services.metrics.store.reading import Reading
+
+_WIDTH = len(BY_NAME["stays"].measures)
+"""Entered (who left, whose journey is over, and who is still there), left, ended, and the time, which no life table needs."""
 
 
 @dataclass(frozen=True)
@@ -23,26 +25,23 @@ class _Daily:
     grain: Grain = "day"
 
 
-def life_tables(reading: Reading, calendar: Calendar, cube: Cube, names: tuple[str, ...], question: Asked) -> dict[int, Figures]:
-    """Figures by period, with the histograms that `Survival` takes."""
+def life_tables(reading: Reading, calendar: Calendar, names: tuple[str, ...], question: Asked) -> dict[int, Figures]:
+    """Figures of the cube `stays` by period, with the histograms that `Survival` takes."""
     found: dict[int, Figures] = {}
-    for one, offset in ((BY_NAME["stays_left"], 0), (BY_NAME["stays_ended"], BUCKETS)):
-        for period, figures in gather(reading, calendar, one, names, question).items():
-            for dims, counts in figures.counts.items():
-                shifted = {offset + bucket: count for bucket, count in counts.items()}
-                found.setdefault(period, Figures()).spread(dims, shifted)
+    for cube, column, offset in (("stays_left", 1, 0), ("stays_ended", 2, BUCKETS)):
+        for period, figures in gather(reading, calendar, BY_NAME[cube], names, question).items():
+            of_period = found.setdefault(period, Figures())
+            for dims, (number, *_) in figures.totals.items():
+                of_period.add(dims, [number if at in (0, column) else 0 for at in range(_WIDTH)])
+                of_period.spread(dims, {offset + bucket: count for bucket, count in figures.counts.get(dims, {}).items()})
     last_day = calendar.day_of(question.as_of_us)
-    for day, figures in gather(reading, calendar, cube, names, _Daily(question.span, question.as_of_us)).items():
-        period = question.span.start if question.grain == "none" else start_of(day, question.grain)
-        of_period = found.setdefault(period, Figures())
-        for dims, values in figures.totals.items():
-            of_period.add(dims, values)
-            still_there = _still_there(cube, values)
-            if still_there:
-                of_period.spread(dims, {censored(last_day - day): still_there})
+    daily = gather(reading, calendar, BY_NAME["stays_now"], names, _Daily(question.span, question.as_of_us))
+    for day, figures in daily.items():
+        of_period = found.setdefault(
+            question.span.start if question.grain == "none" else start_of(day, question.grain), Figures()
+        )
+        for dims, (still, *_) in figures.totals.items():
+            if still:
+                of_period.add(dims, [still, *[0] * (_WIDTH - 1)])
+                of_period.spread(dims, {censored(last_day - day): still})
     return found
-
-
-def _still_there(cube: Cube, values: Iterable[int]) -> int:
-    of = dict(zip(cube.measures, values, strict=False))
-    return of["entered"] - of["left"] - of["ended"]

@@ -96,7 +96,10 @@ def check(answers: Answers, question: KpiQuestion, side: Side, limit: int) -> No
     if rows:
         assert {key: amount for key, amount in added.items() if amount} == {key: one for key, one in numbers.items() if one}
         assert total == sum(numbers.values())
-    assert len({repr({**row, "amount": 0}) for row in found}) == len(found), "each once"
+    if (
+        not question.kpi.cube.foreseen
+    ):  # told at the first instant of a period, made-up facts of one order in two months look the same
+        assert len({repr({**row, "amount": 0}) for row in found}) == len(found), "each once"
 
 
 def test_every_kpi_has_evidence() -> None:

@@ -88,6 +88,8 @@ def touchpoints(draw: st.DrawFn) -> bytes:
             actor=draw(st.sampled_from(["customer", "customer", "customer", "business"])),
             channel=draw(st.sampled_from(["web", "app", "chat"])),
             stage=stage,
+            goal=draw(st.sampled_from([None, None, "compare"])),
+            goal_reached=draw(st.sampled_from([None, True])),
             **facets,
         )
     )

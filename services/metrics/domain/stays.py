@@ -17,16 +17,20 @@ _DIMS = ("stage", "entry_stage", "channel")
 _SETS = (("stage", "entry_stage"), ("stage", "channel"))
 
 
-def _stays(name: str, measures: tuple[str, ...], spread: str) -> Cube:
-    kinds = ("step", "ended")
-    return Cube(name, _DIMS, _SETS, measures, kinds, "dated", spread=spread, spread_sets=_SETS, signed=True, reaches_back=True)
+def _stays(name: str, measures: tuple[str, ...], spread: str | None) -> Cube:
+    kinds, spread_sets = ("step", "ended"), _SETS if spread is not None else ()
+    return Cube(
+        name, _DIMS, _SETS, measures, kinds, "dated", spread=spread, spread_sets=spread_sets, signed=True, reaches_back=True
+    )
 
 
 STAY_CUBES: tuple[Cube, ...] = (
     _stays("stays", ("entered", "left", "ended", "time_ms"), "time_ms"),
     _stays("stays_left", ("left", "days"), "days"),
     _stays("stays_ended", ("ended", "days"), "days"),
+    _stays("stays_now", ("still",), None),
 )
+"""What is `still` there comes to nothing once everybody has left or the journeys are over: as of now, few of its rows are to be read."""
 
 
 def of_step(fact: Step, calendar: Calendar) -> Iterator[Contribution]:
@@ -35,9 +39,11 @@ def of_step(fact: Step, calendar: Calendar) -> Iterator[Contribution]:
         return
     day = calendar.day_of(fact.at_us)
     yield Contribution("stays", "entered", fact.at_us, day, _dims(fact.to_stage, fact.cohort), 1)
+    yield Contribution("stays_now", "still", fact.at_us, day, _dims(fact.to_stage, fact.cohort), 1)
     if fact.from_stage is None or fact.since_us is None:
         return
     since, dims = calendar.day_of(fact.since_us), _dims(fact.from_stage, fact.cohort)
+    yield Contribution("stays_now", "still", fact.at_us, since, dims, -1)
     if fact.time_ms is None:
         yield Contribution("stays", "entered", fact.at_us, since, dims, -1)
         return
@@ -51,6 +57,7 @@ def of_end(fact: Ended, calendar: Calendar) -> Iterator[Contribution]:
     """The journey is over in its furthest stage."""
     since, dims = calendar.day_of(fact.reached_us), _dims(fact.furthest_stage, fact.cohort)
     yield Contribution("stays", "ended", fact.at_us, since, dims, 1)
+    yield Contribution("stays_now", "still", fact.at_us, since, dims, -1)
     yield Contribution("stays_ended", "ended", fact.at_us, since, dims, 1)
     yield Contribution("stays_ended", "days", fact.at_us, since, dims, calendar.day_of(fact.at_us) - since)
 
