@@ -58,7 +58,8 @@ def test_shapley_credits_are_those_of_every_path_by_itself(paths: list[Path]) ->
     totals = Counter({key_of(path): 0 for path in paths})
     for path in paths:
         totals[key_of(path)] += path.converted * 1_000_000
-    found = {name: value for name, value in shapley(sets, totals).items() if value}
+    credits = shapley(sets, {key: (total,) for key, total in totals.items()})
+    found = {name: value for name, (value,) in credits.items() if value}
     expected = {name: 1_000_000 * count for name, (count, _) in credit.credited(paths, "shapley").items()}
     assert found == pytest.approx({name: value for name, value in expected.items() if value}, abs=len(paths))
 

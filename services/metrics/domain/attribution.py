@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from fractions import Fraction
 from itertools import groupby, pairwise
 
 import msgspec
@@ -30,11 +29,11 @@ Label = tuple[str | None, str | None]
 """Marketing channel and campaign; of an order without any touch, none."""
 
 
-def allocated(total: int, weights: Sequence[int] | Sequence[Fraction]) -> list[int]:
+def allocated(total: int, weights: Sequence[int]) -> list[int]:
     """`total` in proportion to weights (not all 0), in whole numbers that add up to it: largest remainder (Hare 1857), the first
     among equals first."""
     whole = sum(weights)
-    shares = [int(total * weight // whole) for weight in weights]
+    shares = [total * weight // whole for weight in weights]
     left = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
     for i in left[: total - sum(shares)]:
         shares[i] += 1

@@ -9,9 +9,7 @@ of paths that convert is larger with exactly this set than with the set without 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
 from math import fsum
 from operator import mul
 from typing import NamedTuple
@@ -54,38 +52,42 @@ def removal_effects(steps: Mapping[Step, Paths]) -> dict[str, float]:
     return {node: effect / every for node, effect in effects.items()} if every > 0 else {}
 
 
-def markov(steps: Mapping[Step, Paths], total: int) -> dict[str | None, int]:
-    """`total` of the paths that converted, in proportion to the removal effects."""
+def markov(steps: Mapping[Step, Paths], totals: Sequence[int]) -> dict[str | None, list[int]]:
+    """The totals of the paths that converted, in proportion to the removal effects."""
     effects = removal_effects(steps)
     weights = [round(_SCALE * effect) for effect in effects.values()]
     if not any(weights):
-        return {None: total}
-    return dict(zip(effects, allocated(total, weights), strict=True))
+        return {None: list(totals)}
+    shares = zip(*(allocated(total, weights) for total in totals), strict=True)
+    return {channel: list(share) for channel, share in zip(effects, shares, strict=True)}
 
 
-def shapley_weights(sets: Mapping[Set, Paths], of: Set) -> list[Fraction]:
-    """The weights of the channels of a set, in its order; even where the set does better than none of its parts."""
+def shapley_weights(sets: Mapping[Set, Paths], of: Set) -> list[int]:
+    """The weights of the channels of a set, in its order; even where the set does better than none of its parts.
 
-    def share(channels: Set) -> Fraction:
-        converting, lost = sets.get(channels, Paths(0, 0))
-        return Fraction(converting, converting + lost) if converting + lost else Fraction(0)
-
+    A weight is the difference of two shares of paths, times the paths of the whole set, in 2⁻⁶⁴.
+    """
     if len(of) == 1:
-        return [Fraction(1)]
-    marginals = [max(share(of) - share((*of[:i], *of[i + 1 :])), Fraction(0)) for i in range(len(of))]
-    return marginals if any(marginals) else [Fraction(1)] * len(of)
+        return [1]
+    converting, lost = sets.get(of, Paths(0, 0))
+    weights = []
+    for i in range(len(of)):
+        less = sets.get((*of[:i], *of[i + 1 :]), Paths(0, 0))
+        all_less = less.converting + less.lost or 1
+        weights.append((max(0, converting * all_less - less.converting * (converting + lost)) << 64) // all_less)
+    return weights if any(weights) else [1] * len(of)
 
 
-def shapley(sets: Mapping[Set, Paths], totals: Mapping[Set, int]) -> dict[str | None, int]:
-    """The total of each set that converted, in proportion to the weights of its channels; that of the empty set to none."""
-    credits: dict[str | None, int] = defaultdict(int)
-    for of, total in totals.items():
-        if not of:
-            credits[None] += total
-            continue
-        for channel, credit in zip(of, allocated(total, shapley_weights(sets, of)), strict=True):
-            credits[channel] += credit
-    return dict(credits)
+def shapley(sets: Mapping[Set, Paths], totals: Mapping[Set, Sequence[int]]) -> dict[str | None, list[int]]:
+    """The totals of each set that converted, in proportion to the weights of its channels; those of the empty set to none."""
+    credits: dict[str | None, list[int]] = {}
+    for of, values in totals.items():
+        weights = shapley_weights(sets, of) if of else [1]
+        shares = zip(*(allocated(value, weights) for value in values), strict=True)
+        for channel, share in zip(of or (None,), shares, strict=True):
+            known = credits.get(channel)
+            credits[channel] = list(share) if known is None else [one + other for one, other in zip(known, share, strict=True)]
+    return credits
 
 
 def _inverse(matrix: list[list[float]]) -> list[list[float]]:
