@@ -1,7 +1,7 @@
 """Marketing paths of one person, from the whole list: what the touches are, which of them are on an order's path, and which paths
 have not converted as of some moment.
 
-An event is a dict: `time_us`, `channel` ("web" makes visits, "email" none), `medium` and `campaign` (None without), `page` (whether it is a
+An event is a dict: `time_us`, `channel` (those of VISITED make visits), `medium` and `campaign` (None without), `page` (whether it is a
 page view), `order` (its id, or None).
 """
 
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 Event = dict[str, Any]
 HALF_HOUR_US = 30 * 60 * 1_000_000
+VISITED = {"web", "app", "store"}
 
 
 class Touch(NamedTuple):
@@ -32,15 +33,17 @@ class Open(NamedTuple):
 def touches(events: Sequence[Event]) -> list[Touch]:
     """By the rules: a visit's channel, or a campaign's; inside a visit not the one of the touch before again."""
     found: list[Touch] = []
-    since_us = 0
+    since_us: dict[str, int] = {}
     for i, event in enumerate(events):
-        earlier = [other["time_us"] for other in events[:i] if other["channel"] == event["channel"]]
-        starts = event["channel"] == "web" and (not earlier or event["time_us"] - earlier[-1] > HALF_HOUR_US)
-        since_us = event["time_us"] if starts else since_us
+        channel = event["channel"]
+        earlier = [other["time_us"] for other in events[:i] if other["channel"] == channel]
+        starts = channel in VISITED and (not earlier or event["time_us"] - earlier[-1] > HALF_HOUR_US)
+        if starts:
+            since_us[channel] = event["time_us"]
         if event["medium"] is None and not event["page"]:
             continue
         touch = Touch(event["time_us"], event["medium"] or "direct", event["campaign"])
-        again = event["channel"] == "web" and bool(found) and found[-1].at_us >= since_us and found[-1][1:] == touch[1:]
+        again = channel in VISITED and bool(found) and found[-1].at_us >= since_us[channel] and found[-1][1:] == touch[1:]
         if starts or (event["medium"] is not None and not again):
             found.append(touch)
     return found

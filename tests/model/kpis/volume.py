@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from tests.model.journeys import is_own, journeys
 from tests.model.kpis.world import MINUTE_US, Rows, World, one
-
-VISITED = {"web", "app", "store"}
+from tests.model.paths import VISITED
 
 
 def volume(world: World) -> Mapping[str, Rows]:

@@ -29,14 +29,22 @@ Rows = Mapping[tuple[str | None, ...], Number]
 """By the values of what is never added up (currency, scale); () where there is no such thing."""
 
 
+Hours = Mapping[int, list[tuple[int, int]]]
+"""From and until which minute since midnight it is open, by the day of the week, Monday 0."""
+
+
 class World(NamedTuple):
-    """`people`: what had happened to each by `as_of_us`, in order, with what others did to their orders and cases (`own` False)."""
+    """`people`: what had happened to each by `as_of_us`, in order, with what others did to their orders and cases (`own` False).
+
+    `hours` are in UTC; None: it is always open.
+    """
 
     people: Mapping[str, list[Touchpoint]]
     owner: Mapping[str, str]
     start_us: int
     end_us: int
     as_of_us: int
+    hours: Hours | None = None
 
     def holds(self, at_us: int | None) -> bool:
         """Whether something that happened then is asked for, and known."""
