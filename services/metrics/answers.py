@@ -24,7 +24,8 @@ from services.metrics.modelling import Modelling
 from services.metrics.store.moments import Met
 from services.metrics.store.moments import Place as FactPlace
 from services.metrics.store.packing import merged
-from services.metrics.store.reading import Place, Reading
+from services.metrics.store.places import FOREVER, Place
+from services.metrics.store.reading import Reading
 from services.metrics.survival import life_tables
 from services.shared.errors import Rejected
 
@@ -180,7 +181,7 @@ class Answers:
             return gather(self._reading, self.calendar, cube, names, question)
         activities = (filters["activity"],) if "activity" in filters else ("order", "touchpoint")
         asked = ranged.Ranged(self._reading, self.calendar, question.as_of_us, activities)
-        return {span.start: asked.over(span, question.window) for span in spans(question.span, question.grain)}
+        return asked.over(spans(question.span, question.grain), question.window)
 
     def stages(self, question: CohortQuestion) -> tuple[int, list[Row]]:
         """How many journeys there are in the cohort, and the rows of the stage table."""
@@ -204,12 +205,11 @@ class Answers:
         counts: dict[Dims, Counts] = {}
         for cube in (BY_NAME[name] for name in cubes_of(what, question.journeys, question.unit)):
             names, spread_names = _set_for(cube, wanted, {}), cube.spread_set_for(frozenset(wanted)) or ()
-            for place in self._places(question):
-                for row in self._reading.by_cohort(cube, names, place):
-                    add_to(totals, _among(names, row.dims, wanted), row.values)
-            for place in self._places(question, spread=True) if spread_names else ():
-                for dims, data in self._reading.histograms(cube, spread_names, place):
-                    packed.setdefault(_among(spread_names, dims, wanted), []).append((data, place.sign))
+            for row in self._reading.sums(cube, names, list(self._places(question))):
+                add_to(totals, _among(names, row.dims, wanted), row.values)
+            places = list(self._places(question, spread=True)) if spread_names else []
+            for found in self._reading.histograms(cube, spread_names, places):
+                packed.setdefault(_among(spread_names, found.dims, wanted), []).append((found.counts, found.sign))
             self._cut_cohort(cube, wanted, question, totals, counts)
         for dims, signed in packed.items():
             add_counts(counts.setdefault(dims, {}), merged(signed))
@@ -242,9 +242,9 @@ class Answers:
             if segment.grain == "m":
                 yield Place("*m", (0,), cohorts)
                 if not spread:
-                    yield Place("mm", this_month + 1, cohorts, -1)
+                    yield Place("mm", Span(this_month + 1, FOREVER), cohorts, -1)
                 if spread or rest_of_month:
-                    yield Place("dm", last_day + 1 if spread else rest_of_month, cohorts, -1)
+                    yield Place("dm", Span(last_day + 1, FOREVER) if spread else rest_of_month, cohorts, -1)
             else:
                 yield Place("md", range(month_of_day(segment.low), this_month + 1), cohorts)
                 if rest_of_month:

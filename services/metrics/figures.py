@@ -11,7 +11,8 @@ from services.metrics.domain.cubes import Cube, Dims
 from services.metrics.domain.periods import Grain, Segment, Span, segments, start_of
 from services.metrics.domain.rollups import Counts, Sums, add_counts
 from services.metrics.store.packing import unpack
-from services.metrics.store.reading import Place, Reading
+from services.metrics.store.places import FOREVER, Place
+from services.metrics.store.reading import Reading
 
 Totals = dict[Dims, list[int]]
 _NO_DAY = NEVER + 1
@@ -81,12 +82,13 @@ class _Gathering:
     def _effective(self) -> None:
         """By the time at which contributions take effect."""
         span = Span(self._question.span.start, min(self._question.span.end, self._last_day + 1))
-        for segment in _segments(span, self._question.grain):
-            for row in self._reading.by_period(self._cube, self._names, *segment):
-                self._of(segment.grain, row.effective).add(row.dims, row.values)
-            if self._cube.spread is not None:
-                for effective, dims, packed in self._reading.histograms_by_period(self._cube, self._names, *segment):
-                    self._of(segment.grain, effective).spread(dims, unpack(packed))
+        parts = _segments(span, self._question.grain)
+        places = [Place.of(segment, tag) for tag, segment in enumerate(parts)]
+        for row in self._reading.sums(self._cube, self._names, places, "effective"):
+            self._of(parts[row.tag].grain, row.number).add(row.dims, row.values)
+        if self._cube.spread is not None:
+            for found in self._reading.histograms(self._cube, self._names, places, "effective"):
+                self._of(parts[found.tag].grain, found.number).spread(found.dims, unpack(found.counts))
         if span.start <= self._last_day < span.end:
             grain = "h" if self._question.grain == "hour" else "d"
             for (_, effective, _, dims), values, counts in self._later_today():
@@ -95,38 +97,38 @@ class _Gathering:
 
     def _dated(self) -> None:
         """By date, of what is effective by now: all of it, less what comes later."""
-        for segment in _segments(self._question.span, self._question.grain):
-            for place in self._places(segment):
-                for row in self._reading.by_date(self._cube, self._names, place):
-                    self._of(segment.grain, row.effective).add(row.dims, row.values)
-            if self._cube.spread is not None:
-                for place in self._places(segment, spread=True):
-                    for date, dims, packed in self._reading.histograms_by_date(self._cube, self._names, place):
-                        self._of(segment.grain, date).spread(dims, unpack(packed), place.sign)
+        parts = _segments(self._question.span, self._question.grain)
+        for row in self._reading.sums(self._cube, self._names, self._places(parts), "cohort"):
+            self._of(parts[row.tag].grain, row.number).add(row.dims, row.values)
+        if self._cube.spread is not None:
+            for found in self._reading.histograms(self._cube, self._names, self._places(parts, spread=True)):
+                self._of(parts[found.tag].grain, found.number).spread(found.dims, unpack(found.counts), found.sign)
         for (_, _, date, dims), values, counts in self._later_today():
             if self._question.span.start <= date < self._question.span.end:
                 self._take_back(self._of("d", date), dims, values, counts)
 
-    def _places(self, segment: Segment, spread: bool = False) -> Iterable[Place]:
-        """Histograms (`spread`) are not kept by month and month."""
+    def _places(self, parts: Sequence[Segment], spread: bool = False) -> list[Place]:
+        """The places of each part. Histograms (`spread`) are not kept by month and month."""
+        return [place for tag, segment in enumerate(parts) for place in self._places_of(segment, tag, spread)]
+
+    def _places_of(self, segment: Segment, tag: int, spread: bool) -> Iterable[Place]:
         this_month, dates = month_of_day(self._last_day), Span(segment.low, segment.high)
         rest_of_month = range(self._last_day + 1, first_day_of_month(this_month + 1))
-        yield Place(f"*{segment.grain}", (0,), dates)
+        yield Place(f"*{segment.grain}", (0,), dates, 1, tag)
         if spread and segment.grain == "m":
-            yield Place("dm", self._last_day + 1, dates, -1)
+            yield Place("dm", Span(self._last_day + 1, FOREVER), dates, -1, tag)
             return
-        yield Place(f"m{segment.grain}", this_month + 1, dates, -1)
+        yield Place(f"m{segment.grain}", Span(this_month + 1, FOREVER), dates, -1, tag)
         if rest_of_month:
-            yield Place(f"d{segment.grain}", rest_of_month, dates, -1)
+            yield Place(f"d{segment.grain}", rest_of_month, dates, -1, tag)
 
     def _since(self) -> None:
         """Over any range of days: the active days whose previous active day lies before the range."""
         start = self._question.span.start
         figures = self._found.setdefault(start, Figures())
-        for segment in segments(Span(start, min(self._question.span.end, self._last_day + 1))):
-            for place in before(segment, start):
-                for row in self._reading.by_cohort(self._cube, self._names, place):
-                    figures.add(row.dims, row.values)
+        places = before(Span(start, min(self._question.span.end, self._last_day + 1)), start)
+        for row in self._reading.sums(self._cube, self._names, places):
+            figures.add(row.dims, row.values)
         if start <= self._last_day < self._question.span.end:
             for (_, _, previous, dims), values, counts in self._later_today():
                 if previous < start:
@@ -179,12 +181,16 @@ def _segments(span: Span, grain: Grain) -> list[Segment]:
     return segments(span)
 
 
-def before(segment: Segment, start: int) -> Iterable[Place]:
-    """The rows of a segment of effective time whose cohort day lies before `start`."""
+def before(days: Span, start: int, tag: int = 0) -> list[Place]:
+    """The rows of these days of effective time whose cohort day lies before `start`."""
+    return [place for segment in segments(days) for place in _before(segment, start, tag)]
+
+
+def _before(segment: Segment, start: int, tag: int) -> Iterable[Place]:
     effective = range(segment.low, segment.high)
     if start <= _NO_DAY:
-        yield Place(segment.grain + "m", effective, Span(NEVER, NEVER + 1))
+        yield Place(segment.grain + "m", effective, Span(NEVER, NEVER + 1), 1, tag)
         return
     for cohorts in segments(Span(first_day_of_month(month_of_day(start)), start)):
-        yield Place(segment.grain + cohorts.grain, effective, Span(cohorts.low, cohorts.high))
-    yield Place(segment.grain + "m", effective, Span(NEVER, month_of_day(start)))
+        yield Place(segment.grain + cohorts.grain, effective, Span(cohorts.low, cohorts.high), 1, tag)
+    yield Place(segment.grain + "m", effective, Span(NEVER, month_of_day(start)), 1, tag)
