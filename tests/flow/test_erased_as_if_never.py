@@ -1,4 +1,5 @@
-"""An installation that erased somebody answers as one that never saw what that person did up to then, whatever comes again afterwards."""
+"""An installation that erased somebody answers as one that never saw what that person did up to then, whatever comes again afterwards
+and whatever is rebuilt."""
 
 from __future__ import annotations
 
@@ -11,14 +12,15 @@ import msgspec
 import pytest
 
 from services.cli.simulate.year import Year
+from services.metrics.domain.catalogue import KPIS
 from services.shared.errors import Rejected
-from tests.faults.service import embedded
+from tests.faults.service import Service, embedded
 from tests.flow.erasing import KEY, erased
 from tests.parts.installation import Installation, ask, check, requests_of, send_all, small_year
 from tests.parts.processes import Process
 
 YEAR = {"from": "2024-01-01", "to": "2026-01-01", "as_of": "2025-06-01T00:00:00Z"}
-OWN = frozenset({"id", "person_id", "journey_id", "version", "complete_to", "generation", "next_cursor"})
+OWN = frozenset({"id", "person_id", "journey_id", "person_url", "url", "version", "complete_to", "generation", "next_cursor"})
 """What an installation makes up by itself."""
 PERSON = "/v1/persons/customer_id:erased-anna"
 Body = dict[str, Any]
@@ -76,14 +78,18 @@ def common(answer: Any) -> Any:
     return [common(value) for value in answer] if isinstance(answer, list) else answer
 
 
+def asked(*by: str) -> dict[str, str]:
+    return {**YEAR, **({"by": ",".join(by)} if by else {})}
+
+
 def answers(process: Process, year: Year, token: str) -> dict[str, Any]:
     """Of every KPI, the stages, every person but the one who is erased, all cases."""
     people = {happening.root for happening in year.happenings} | {"customer_id:tablet-bert", "device_id:tablet"}
     with closing(process.service()) as service:
         found: dict[str, Any] = {
-            f"{kpi['id']} by {by}": service.get(f"/v1/kpis/{kpi['id']}", {**YEAR, **({"by": by} if by else {})}, token)
-            for kpi in service.get("/v1/kpis")["kpis"]
-            for by in ("", *kpi["dimensions"])
+            f"{kpi.id} by {','.join(by)}": service.get(f"/v1/kpis/{kpi.id}", asked(*by), token)
+            for kpi in KPIS
+            for by in (kpi.per, *kpi.dimension_sets)
         }
         for journeys in ("new", "returning", "all"):
             found[f"stages of {journeys}"] = service.get("/v1/stages", {**YEAR, "journeys": journeys}, token)
@@ -96,17 +102,37 @@ def answers(process: Process, year: Year, token: str) -> dict[str, Any]:
     return {name: common(answer) for name, answer in found.items()}
 
 
+def evidence(process: Process, token: str) -> dict[str, list[dict[str, Any]]]:
+    """Of the numbers of every KPI that is a sum."""
+    with closing(process.service()) as service:
+        found = {
+            kpi.id: service.get(f"/v1/kpis/{kpi.id}/evidence", {**asked(*kpi.per), "limit": 1000}, token)
+            for kpi in KPIS
+            if kpi.formula.terms("numerator", "none") is not None
+        }
+    assert [one["next_cursor"] for one in found.values()] == [None] * len(found)
+    return {kpi_id: one["evidence"] for kpi_id, one in found.items()}
+
+
+def shown(found: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
+    """What the evidence is, whoever it is of, in no order: people have other ids in another installation."""
+    return {kpi_id: sorted(map(str, common(rows))) for kpi_id, rows in found.items()}
+
+
 def test_everything_is_as_if_the_person_had_never_been_seen(two: Two, year: Year) -> None:
     one, other = two
     requests = requests_of(year, 50)
     innocent = ",".join([send_all(other.ingests, requests), sent(other, BERTS)])
     expected = answers(other.metrics[0], year, innocent)
+    grounds = shown(evidence(other.metrics[0], innocent))
 
     token = ",".join([send_all(one.ingests, requests), sent(one, [*BERTS[::2], *ANNAS, *BERTS[1::2]])])
     person_id = ask(one.journeys[0], PERSON, after=token)["person_id"]
-    before = answers(one.metrics[0], year, token)
-    assert before["gross_revenue by "] != expected["gross_revenue by "]
-    assert before["customer_id:tablet-bert"]["touchpoints"] == expected["customer_id:tablet-bert"]["touchpoints"] == 4
+    before = evidence(one.metrics[0], token)
+    assert person_id in {row["person_id"] for row in before["orders"]}
+    assert shown(before)["gross_revenue"] != grounds["gross_revenue"]
+    berts = ask(one.journeys[0], "/v1/persons/customer_id:tablet-bert", after=token)["touchpoints"]
+    assert berts == expected["customer_id:tablet-bert"]["touchpoints"] == 4
     with closing(one.journeys[0].service()) as service:
         erasing = service.delete(PERSON)
         assert erased(service, erasing)["removed"]["journey"]["touchpoints"] == len(ANNAS)
@@ -115,8 +141,14 @@ def test_everything_is_as_if_the_person_had_never_been_seen(two: Two, year: Year
 
     again = ",".join([send_all(one.ingests, requests), sent(one, [*ANNAS[::-1], *BERTS]), token])
     assert answers(one.metrics[0], year, again) == expected
+    running = one.journeys[0]
+    assert isinstance(running, Service)
+    for room in ("journey", "metrics"):
+        done = running.run("rebuild", room)
+        assert done.code == 0, done.output
     late = sent(one, [body("a6", 6, ANNA), body("a7", 8, VISITOR), body("a8", 4, {**ANNA, **TABLET})])
     assert answers(one.metrics[0], year, f"{late},{again}") == expected
+    assert shown(evidence(one.metrics[0], f"{late},{again}")) == grounds
     with closing(one.journeys[0].service()) as service:
         assert service.get(f"/v1/erasures/{erasing['id']}", after=late)["refused_since"] == len(ANNAS) + 3
         for identity, code in ((PERSON, "unknown_person"), (f"/v1/persons/person_id:{person_id}", "erased_person")):
