@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from random import Random
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from schemas import tokens
 from schemas.calendar import Calendar
 from schemas.times import format_time
@@ -16,9 +14,10 @@ from schemas.topics import JOURNEYS
 from services.metrics.answers import Answers
 from services.metrics.domain.contact_formulas import Price
 from services.metrics.monitoring import Monitoring
-from services.metrics.store import checking, generations, sampling, watermarks
+from services.metrics.store import checking, generations, sampling, standing, watermarks
 from services.metrics.store.generations import Generation
 from services.metrics.store.reading import Reading
+from services.metrics.store.standing import Standing
 from services.shared.bus import Bus
 from services.shared.checked import Checked
 from services.shared.clock import Clock
@@ -65,8 +64,9 @@ class Desk:
         Raises Unavailable before the first start of a consumer, and once the rollups have been rebuilt with other settings than ours.
         """
         with self._monitoring.question_seconds.labels(name).time(), self._database.snapshot() as tx:
-            live = self._live(tx)
-            basis = Basis(self._complete_to(tx), live.hash)
+            now = standing.read(self._database, tx)
+            live = self._checked(now.live)
+            basis = Basis(self._complete_to(now), live.hash)
             yield Answers(Reading(self._database, tx, live.number), self.calendar), basis
 
     def wait_for(self, token: str, timeout_s: float) -> None:
@@ -81,7 +81,7 @@ class Desk:
     def check(self) -> Iterator[Checked]:
         """Compare all rollups with the stored facts, and those with the topic, telling from time to time."""
         with self._database.snapshot(patient=True) as tx:  # it reads topics as well
-            self._live(tx)
+            self._checked(generations.live(self._database, tx))
             found = Checked()
             for found in checking.steps(self._database, tx, self.calendar, self._bus):
                 yield found
@@ -92,8 +92,7 @@ class Desk:
         with self._database.snapshot() as tx:
             return sampling.sample(self._database, tx, self.calendar, self._bus, Random())
 
-    def _live(self, tx: Connection) -> Generation:
-        live = generations.live(self._database, tx)
+    def _checked(self, live: Generation | None) -> Generation:
         if live is None:
             raise Unavailable("metrics has not been started yet")
         if live.hash != self._hash:
@@ -108,11 +107,10 @@ class Desk:
             for partition in range(self._partition_count())
         )
 
-    def _complete_to(self, tx: Connection) -> str | None:
-        passed = watermarks.read(self._database, tx)
-        if len(passed) < self._partition_count():
+    def _complete_to(self, now: Standing) -> str | None:
+        if now.at_ms is None or now.brought < self._partition_count():
             return None
-        return format_time(min(watermark.at_ms for watermark in passed.values()) * 1000)
+        return format_time(now.at_ms * 1000)
 
     def _partition_count(self) -> int:
         if self._partitions is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,9 +11,9 @@ from schemas.calendar import NEVER, Calendar, first_day_of_month, month_of_day
 from services.metrics.domain.cubes import Cube, Dims
 from services.metrics.domain.periods import Grain, Segment, Span, segments, start_of
 from services.metrics.domain.rollups import Counts, Sums, add_counts
-from services.metrics.store.packing import unpack
+from services.metrics.store.packing import merged
 from services.metrics.store.places import FOREVER, Place
-from services.metrics.store.reading import Reading
+from services.metrics.store.reading import Packed, Reading
 
 Totals = dict[Dims, list[int]]
 _NO_DAY = NEVER + 1
@@ -30,8 +31,10 @@ class Figures:
         add_to(self.totals, dims, values)
 
     def spread(self, dims: Dims, counts: Counts, sign: int = 1) -> None:
-        signed = counts if sign == 1 else {bucket: -count for bucket, count in counts.items()}
-        add_counts(self.counts.setdefault(dims, {}), signed)
+        signed = {bucket: sign * count for bucket, count in counts.items() if count}
+        known = self.counts.setdefault(dims, signed)
+        if known is not signed:
+            add_counts(known, signed)
 
     def projected(self, names: tuple[str, ...], wanted: tuple[str, ...], filters: Mapping[str, str]) -> Figures:
         """By the dimensions wanted, of the rows that pass the filters; without those that are zero throughout."""
@@ -87,8 +90,7 @@ class _Gathering:
         for row in self._reading.sums(self._cube, self._names, places, "effective"):
             self._of(parts[row.tag].grain, row.number).add(row.dims, row.values)
         if self._cube.spread is not None:
-            for found in self._reading.histograms(self._cube, self._names, places, "effective"):
-                self._of(parts[found.tag].grain, found.number).spread(found.dims, unpack(found.counts))
+            self._spread(parts, self._reading.histograms(self._cube, self._names, places, "effective"))
         if span.start <= self._last_day < span.end:
             grain = "h" if self._question.grain == "hour" else "d"
             for (_, effective, _, dims), values, counts in self._later_today():
@@ -101,8 +103,7 @@ class _Gathering:
         for row in self._reading.sums(self._cube, self._names, self._places(parts), "cohort"):
             self._of(parts[row.tag].grain, row.number).add(row.dims, row.values)
         if self._cube.spread is not None:
-            for found in self._reading.histograms(self._cube, self._names, self._places(parts, spread=True)):
-                self._of(parts[found.tag].grain, found.number).spread(found.dims, unpack(found.counts), found.sign)
+            self._spread(parts, self._reading.histograms(self._cube, self._names, self._places(parts, spread=True)))
         for (_, _, date, dims), values, counts in self._later_today():
             if self._question.span.start <= date < self._question.span.end:
                 self._take_back(self._of("d", date), dims, values, counts)
@@ -133,6 +134,16 @@ class _Gathering:
             for (_, _, previous, dims), values, counts in self._later_today():
                 if previous < start:
                     self._take_back(figures, dims, values, counts)
+
+    def _spread(self, parts: Sequence[Segment], found: Iterable[Packed]) -> None:
+        """Add up the histograms of a period, those of all partitions together."""
+        packed: dict[tuple[int, int], dict[Dims, list[tuple[bytes, int]]]] = defaultdict(lambda: defaultdict(list))
+        for tag, number, dims, counts, sign in found:
+            packed[tag, number][dims].append((counts, sign))
+        for (tag, number), of_dims in packed.items():
+            figures = self._of(parts[tag].grain, number)
+            for dims, signed in of_dims.items():
+                figures.spread(dims, merged(signed))
 
     def _later_today(self) -> Iterable[tuple[tuple[str, int, int, Dims], Sequence[int], Counts]]:
         """What the rows of the day of as_of hold that takes effect after as_of."""

@@ -77,5 +77,6 @@ STAY_KPIS: tuple[Kpi, ...] = (
         source="Kaplan and Meier: Nonparametric Estimation from Incomplete Observations. JASA 53 (1958)",
         per=("stage",),
         survives=True,
+        exploratory=True,
     ),
 )

@@ -52,7 +52,8 @@ def merged(signed: Iterable[tuple[bytes, int]]) -> Counts:
             (first,) = _FIRST.unpack_from(data, 1)
             wide[sign] += int.from_bytes(data[1 + _FIRST.size :], "little") << (_LANE_BITS * first)
     for sign, number in wide.items():
-        add_counts(counts, {bucket: sign * count for bucket, count in _lanes(number)})
+        if number:
+            add_counts(counts, {bucket: sign * count for bucket, count in _lanes(number)})
     return {bucket: count for bucket, count in counts.items() if count}
 
 
