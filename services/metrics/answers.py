@@ -77,6 +77,8 @@ class _Beside(NamedTuple):
     places: tuple[int, ...]
 
     def of(self, period: int, dims: Dims) -> Mapping[str, int]:
+        if not self.counted:
+            return self.nothing
         return self.counted.get((period, tuple(dims[place] for place in self.places)), self.nothing)
 
 

@@ -45,7 +45,8 @@ class Figures:
             if all((dims[place] or "") == value for place, value in conditions):
                 among = tuple(dims[place] for place in places)
                 kept.add(among, values)
-                kept.spread(among, self.counts.get(dims, {}))
+                if counts := self.counts.get(dims):
+                    kept.spread(among, counts)
         kept.totals = {dims: values for dims, values in kept.totals.items() if any(values)}
         return kept
 
@@ -71,6 +72,7 @@ class _Gathering:
         self._reading, self._calendar, self._cube, self._names = reading, calendar, cube, names
         self._question, self._last_day = question, calendar.day_of(question.as_of_us)
         self._found: dict[int, Figures] = {}
+        self._by_number: dict[tuple[str, int], Figures] = {}
 
     def gather(self) -> dict[int, Figures]:
         match self._cube.cohort:
@@ -158,14 +160,18 @@ class _Gathering:
 
     def _of(self, stored: str, number: int) -> Figures:
         """The figures of the period in which a stored hour, day or month lies."""
+        known = self._by_number.get((stored, number))
+        if known is None:
+            known = self._by_number[stored, number] = self._found.setdefault(self._period(stored, number), Figures())
+        return known
+
+    def _period(self, stored: str, number: int) -> int:
         question = self._question
         if question.grain == "none":
-            period = question.span.start
-        elif stored == "h":
-            period = number
-        else:
-            period = start_of(first_day_of_month(number) if stored == "m" else number, question.grain)
-        return self._found.setdefault(period, Figures())
+            return question.span.start
+        if stored == "h":
+            return number
+        return start_of(first_day_of_month(number) if stored == "m" else number, question.grain)
 
 
 def cut(reading: Reading, calendar: Calendar, cube: Cube, as_of_us: int) -> Sums:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from services.metrics.domain import statistics
 from services.metrics.domain.cubes import Cube
@@ -31,8 +31,7 @@ Terms = Mapping[str, int]
 """A whole number of an answer as a sum over measures: {measure: how often it counts}."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """One row's numbers, not rounded. `n` is the sample size, `low` and `high` the 95 % interval; None: there is none.
 
     `open`: cases of which it can't be said yet. `quantiles` by name (p50, p90, p99), of durations only; `also`: further fields.
