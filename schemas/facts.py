@@ -160,14 +160,15 @@ class Transition(_Fact, tag="transition", kw_only=True, frozen=True):
 class Ended(_Fact, tag="ended", kw_only=True, frozen=True):
     """A journey will be over at `at_us` = `last_us` + timeout, unless the customer speaks again before (then this fact is replaced).
 
-    `reached_us` is when it reached `furthest_stage`; `first_id` is the touchpoint that started it, as SOURCE/ID.
+    `reached_us` is when it reached `furthest_stage` (None in facts of versions before there was this, until journeys are rebuilt);
+    `first_id` is the touchpoint that started it, as SOURCE/ID.
     """
 
     cohort: Cohort
     at_us: int
     last_us: int
     furthest_stage: Stage
-    reached_us: int
+    reached_us: int | None = None
     current_stage: Stage
     first_id: str
 

@@ -26,6 +26,7 @@ from services.cli.demo.figures import Figures
 from services.cli.rejected import replay, show
 from services.cli.simulate.truth import tell_the_truth
 from services.cli.simulate.year import SOURCES, Year
+from services.metrics.domain.catalogue import KPIS
 from tests.flow import poison
 from tests.parts import installation
 from tests.parts.installation import KEYS, Installation, ask, check, requests_of, send_all, small_year
@@ -235,11 +236,9 @@ def _stages(metrics: Sequence[Process], token: str) -> Any:
 def _figures(metrics: Process, token: str) -> dict[str, Any]:
     with closing(metrics.service()) as service:
         found = {
-            f"{kpi['id']} by {by}": service.get(
-                f"/v1/kpis/{kpi['id']}", {**YEAR, "as_of": AS_OF, **({"by": by} if by else {})}, token
-            )
-            for kpi in service.get("/v1/kpis")["kpis"]
-            for by in ("", *kpi["dimensions"])
+            f"{kpi.id} by {by}": service.get(f"/v1/kpis/{kpi.id}", {**YEAR, "as_of": AS_OF, **({"by": by} if by else {})}, token)
+            for kpi in KPIS
+            for by in map(",".join, (kpi.per, *kpi.dimension_sets))
         }
         for journeys in ("new", "returning", "all"):
             query = {**YEAR, "as_of": AS_OF, "journeys": journeys}

@@ -55,6 +55,8 @@ def of_step(fact: Step, calendar: Calendar) -> Iterator[Contribution]:
 
 def of_end(fact: Ended, calendar: Calendar) -> Iterator[Contribution]:
     """The journey is over in its furthest stage."""
+    if fact.reached_us is None:
+        return
     since, dims = calendar.day_of(fact.reached_us), _dims(fact.furthest_stage, fact.cohort)
     yield Contribution("stays", "ended", fact.at_us, since, dims, 1)
     yield Contribution("stays_now", "still", fact.at_us, since, dims, -1)
