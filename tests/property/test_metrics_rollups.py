@@ -408,7 +408,7 @@ def _possible(fact: Fact) -> Fact:
         fact = msgspec.structs.replace(fact, cohort=cohort)
     if isinstance(fact, Step) and fact.since_us is not None:
         return msgspec.structs.replace(fact, since_us=min(fact.since_us, fact.at_us))
-    if isinstance(fact, Ended):
+    if isinstance(fact, Ended) and fact.reached_us is not None:
         return msgspec.structs.replace(fact, reached_us=min(fact.reached_us, fact.at_us))
     return fact
 
