@@ -262,7 +262,7 @@ def rebuild_metrics(data: Data = None) -> None:
         counting("facts counted anew") as step,
     ):
         facts = rebuild(
-            database, bus.describe(JOURNEYS), settings.time_zone, step, bounds_of(bus, JOURNEYS), settings.opening_hours
+            database, bus.describe(JOURNEYS), settings.time_zone, step, lambda: bounds_of(bus, JOURNEYS), settings.opening_hours
         )
     entry.say(f"All KPIs are those of {facts:,} facts by this version and these settings.")
 

@@ -154,7 +154,7 @@ class _Gathering:
 
     def _take_back(self, figures: Figures, dims: Dims, values: Sequence[int], counts: Counts) -> None:
         among = tuple(dims[self._cube.dims.index(name)] for name in self._names)
-        figures.add(among, [-value for value in values])
+        figures.add(among, [-value for value in values[: len(self._cube.measures)]])
         if self._cube.spread is not None:
             figures.spread(among, counts, -1)
 

@@ -14,10 +14,11 @@ import pytest
 
 from schemas.topics import JOURNEYS
 from services.metrics.store import filling, generations
-from services.metrics.store.rebuilding import rebuild
+from services.metrics.store.rebuilding import Rebuilding, rebuild
 from services.shared.bus import Bus, TopicSpec
 from services.shared.bus.embedded import EmbeddedBus
 from services.shared.db import Database, sqlite_url
+from services.shared.positions import bounds_of
 from tests.flow.test_metrics_room import PARTITIONS, YEAR, Room, journey_facts, month, running
 from tests.parts.installation import Installation, ask, check, embedded, requests_of, send_all, small_year
 from tests.parts.postgres import Postgres
@@ -114,6 +115,20 @@ def test_old_processes_answer_until_the_switch_and_then_say_what_to_do(bus: Bus,
         room._passed = 2
         assert room.get(f"/v1/kpis/orders?{YEAR}", room.publish())["rows"][0]["value"] == PEOPLE - 1
         assert room.get("/v1/check/metrics")["mismatches"] == 0
+
+
+def test_what_is_counted_before_a_rebuild_looks_is_not_taken_for_lost(bus: Bus, url: str) -> None:
+    """What the topic has is asked for when positions stand still: asked for earlier, they could lie beyond its end by now."""
+    with ExitStack() as stack:
+        room = two_rooms(stack, bus, url)
+        database = stack.enter_context(closing(Database(url, "metrics")))
+        room.count(*(month(1, *journey_facts(), person_id=f"p{n}") for n in range(5)))
+        rebuilding = Rebuilding(database, bus.describe(JOURNEYS), "UTC", bounds=lambda: bounds_of(bus, JOURNEYS))
+        token = room.publish(*(month(1, *journey_facts(), person_id=f"p{n}") for n in range(5, 9)))
+        assert orders_and_live(room, database, token)[0] == 9
+        assert [step.doing for step in rebuilding.steps()]
+        assert rebuilding.facts > 0, "nothing was forgotten"
+        assert orders_and_live(room, database, token)[0] == 9
 
 
 def test_a_topic_that_was_made_again_is_read_from_its_start(bus: Bus, url: str) -> None:

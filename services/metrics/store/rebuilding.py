@@ -63,14 +63,14 @@ def rebuild(
     topic: TopicInfo,
     time_zone: str,
     on_progress: Callable[[int, int | None, str], None],
-    bounds: Bounds | None = None,
+    bounds: Callable[[], Bounds] | None = None,
     opening_hours: str = "",
 ) -> int:
     """Recompute the rollups by this code and these settings, beside running processes; returns how many facts there were.
 
     Questions are answered from the live generation until the next one has caught up. Facts that came from a topic that was recreated,
-    has another number of partitions or (if its `bounds` are given) does not have what comes next are forgotten: the consumers read the
-    topic again from its start.
+    has another number of partitions or (by its `bounds`, which are asked for when positions stand still) does not have what comes next
+    are forgotten: the consumers read the topic again from its start.
 
     Raises Misconfigured if a rebuild with other settings was started meanwhile.
     """
@@ -90,7 +90,7 @@ class Rebuilding:
         time_zone: str,
         opening_hours: str = "",
         page: int = PAGE,
-        bounds: Bounds | None = None,
+        bounds: Callable[[], Bounds] | None = None,
     ) -> None:
         self._database, self._topic, self._page, self._bounds = database, topic, page, bounds
         self._calendar, self._hash = Calendar(time_zone, opening_hours), generations.generation_hash(time_zone, opening_hours)
@@ -124,8 +124,9 @@ class Rebuilding:
         def begin(tx: Connection) -> Filling | None:
             generations.keep_writers_out(self._database, tx)
             live, begun = generations.live(self._database, tx), filling.current(self._database, tx)
-            if live is None or not self._fits(tx):
-                self._begin_empty(tx)
+            bounds = self._bounds() if self._bounds is not None else {}
+            if live is None or not self._fits(tx, bounds):
+                self._begin_empty(tx, bounds)
                 return None
             if begun is not None and self._is_mine(tx, begun.generation):
                 return begun
@@ -137,28 +138,22 @@ class Rebuilding:
 
         return self._transaction(begin)
 
-    def _begin_empty(self, tx: Connection) -> None:
+    def _begin_empty(self, tx: Connection, bounds: Bounds) -> None:
         """A generation without a fact, live at once: the topic is read from its start."""
         for table in _OF_THE_TOPIC:
             self._database.execute(tx, f"DELETE FROM {table}")
         topic = self._topic
-        starts = [(topic.name, number, topic.id, topic.partitions, begin) for number, (begin, _) in (self._bounds or {}).items()]
+        starts = [(topic.name, number, topic.id, topic.partitions, begin) for number, (begin, _) in bounds.items()]
         self._database.insert(tx, POSITION, ("topic", "partition", "topic_id", "partitions", "next_offset"), starts)
         generations.switch(self._database, tx, generations.add(self._database, tx, self._hash))
 
-    def _fits(self, tx: Connection) -> bool:
+    def _fits(self, tx: Connection, bounds: Bounds) -> bool:
+        """Whether the topic is the one that was read, and has what comes next."""
         stored = Positions(self._database).read(tx)
         return all(
-            (one.topic_id, one.partitions) == (self._topic.id, self._topic.partitions) and self._has(number, one.next_offset)
+            (one.topic_id, one.partitions) == (self._topic.id, self._topic.partitions) and _has(bounds, number, one.next_offset)
             for (_, number), one in stored.items()
         )
-
-    def _has(self, partition: int, offset: int) -> bool:
-        """Whether the topic has what comes next, as far as is known."""
-        if self._bounds is None or partition not in self._bounds:
-            return True
-        begin, end = self._bounds[partition]
-        return begin <= offset <= end
 
     def _is_mine(self, tx: Connection, generation: int) -> bool:
         return generations.hash_of(self._database, tx, generation) == self._hash
@@ -265,3 +260,9 @@ class Rebuilding:
                     return work(tx)
             except Contended:
                 continue
+
+
+def _has(bounds: Bounds, partition: int, offset: int) -> bool:
+    """Whether the topic has what comes next in a partition, as far as is known."""
+    begin, end = bounds.get(partition, (offset, offset))
+    return begin <= offset <= end
