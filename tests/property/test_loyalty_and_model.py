@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.calendar import Calendar, date_of, day_number, month_text
-from schemas.facts import Fact, PersonMonth, month_key
+from schemas.calendar import Calendar, date_of, day_number
 from schemas.times import DAY_US, HOUR_US
-from schemas.topics import JOURNEYS
 from schemas.touchpoint import STAGES, Order
 from services.journey.domain.derive import Derived
-from services.journey.domain.fold import Fold, FoldRules
-from services.journey.domain.state import State
 from services.metrics.answers import Answers, KpiQuestion
 from services.metrics.domain.catalogue import KPI_BY_ID
 from services.metrics.domain.periods import Grain, Span, periods, spans, start_of
@@ -31,10 +25,11 @@ from services.metrics.store.checking import check
 from services.metrics.store.reading import Reading
 from services.metrics.store.tables import METADATA
 from services.metrics.store.taking import Taking
-from services.shared.bus import Record, partition_of
+from services.shared.bus import Record
 from services.shared.db import Database, sqlite_url
 from services.shared.migrating import migrate
 from tests.model import Touchpoint, loyalty, order_of
+from tests.property.folded import derived, published
 
 START = day_number("2026-01-20")
 START_US = START * DAY_US
@@ -42,7 +37,6 @@ TICK_US = 30 * HOUR_US
 """The unit of time in histories: some are of one day, most are not, and the whole lies on both sides of a quarter's end."""
 TIMEOUT_US = 12 * DAY_US
 CALENDAR = Calendar()
-_numbers = count()
 History = list[Touchpoint]
 
 
@@ -81,25 +75,12 @@ def histories(draw: st.DrawFn) -> History:
     return history
 
 
-def derived(touchpoint: Touchpoint) -> Derived:
+def bought(touchpoint: Touchpoint) -> Derived:
+    """The same with what loyalty is about: the channel, what was paid and given back, goals."""
     order = touchpoint["order"]
-    return Derived(
-        id=touchpoint["id"],
-        type="something",
-        source=touchpoint["source"],
-        system=touchpoint["system"],
-        time_us=touchpoint["time_us"],
-        original_us=touchpoint["time_us"],
-        received_us=touchpoint["time_us"],
-        occurred_us=touchpoint["time_us"],
-        device=None,
-        delay_us=None,
-        case_rank=0,
-        identities=["customer_id:c"],
+    return msgspec.structs.replace(
+        derived(touchpoint),
         channel=touchpoint["channel"],
-        actor=touchpoint["actor"],
-        stage=touchpoint["stage"],
-        placed_order=touchpoint["placed_order"],
         order=Order(**order) if order is not None else None,
         amount_micros=touchpoint["amount"],
         refund_micros=touchpoint["refund"],
@@ -108,22 +89,8 @@ def derived(touchpoint: Touchpoint) -> Derived:
     )
 
 
-def published(person: UUID, history: History) -> list[Record]:
-    """The records of one person, as the relay publishes them."""
-    fold = Fold(person, FoldRules(classify=lambda page, campaign: "direct", timeout_us=TIMEOUT_US), State(), None)
-    for touchpoint in sorted(history, key=order_of):
-        fold.advance(derived(touchpoint))
-    fold.finish()
-    months: defaultdict[int, list[Fact]] = defaultdict(list)
-    for (month, _), fact in fold.facts.items():
-        if fact is not None:
-            months[month].append(fact)
-    records = []
-    for month, facts in months.items():
-        value = PersonMonth(person_id=str(person), month=month_text(month), version=1, facts=facts)
-        key = month_key(str(person), month_text(month))
-        records.append(Record(JOURNEYS, partition_of(key, 3), next(_numbers), key, msgspec.json.encode(value), 0))
-    return records
+def records_of(person: UUID, history: History) -> list[Record]:
+    return published(person, map(bought, sorted(history, key=order_of)), TIMEOUT_US)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +106,7 @@ def fill(database: Database, people: Sequence[History]) -> None:
         for table in METADATA.tables:
             database.execute(tx, f"DELETE FROM {table}")
         generation = generations.open_generation(database, tx, generations.generation_hash("UTC"))
-        records = [record for number, history in enumerate(people) for record in published(UUID(int=number), history)]
+        records = [record for number, history in enumerate(people) for record in records_of(UUID(int=number), history)]
         Taking(database, CALENDAR).take(tx, generation.number, records)
     with database.snapshot() as tx:
         assert check(database, tx, CALENDAR).mismatches == 0

@@ -11,15 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.facts import Ended, Fact, Step, Touched
-from schemas.touchpoint import Order
 from services.journey.domain import identity as domain
 from services.journey.domain import links
-from services.journey.domain.derive import Derived
-from services.journey.domain.fold import Fold, FoldRules
-from services.journey.domain.state import State
 from tests.model import Command, Touchpoint, order_of
 from tests.model.identity import Identities, Marks, anchor_of, is_void, key_of
 from tests.model.journeys import Journey, journeys
+from tests.property import folded
 from tests.property.test_model_identity import commands, sets
 from tests.property.test_model_journeys import at, histories
 
@@ -128,35 +125,9 @@ def test_the_domain_finds_the_owners_that_the_model_finds_among_ghosts(
             assert until_us == identities.refused_us(touchpoint)
 
 
-def derived(touchpoint: Touchpoint) -> Derived:
-    order = touchpoint["order"]
-    return Derived(
-        id=touchpoint["id"],
-        type="something",
-        source=touchpoint["source"],
-        system=touchpoint["system"],
-        time_us=touchpoint["time_us"],
-        original_us=touchpoint["time_us"],
-        received_us=touchpoint["time_us"],
-        occurred_us=touchpoint["time_us"],
-        device=None,
-        delay_us=None,
-        case_rank=touchpoint.get("case_rank", 0),
-        identities=["customer_id:c"],
-        channel="store",
-        actor=touchpoint["actor"],
-        stage=touchpoint["stage"],
-        placed_order=touchpoint["placed_order"],
-        order=Order(order_id=order["order_id"], action=order["action"]) if order is not None else None,
-    )
-
-
 def facts_of(history: list[Touchpoint], timeout_us: int) -> list[Fact]:
-    fold = Fold(PERSON, FoldRules(classify=lambda page, campaign: "direct", timeout_us=timeout_us), State(), None)
-    for touchpoint in sorted(history, key=order_of):
-        fold.advance(derived(touchpoint))
-    fold.finish()
-    return [fact for fact in fold.facts.values() if fact is not None]
+    months = folded.facts_of(PERSON, map(folded.derived, sorted(history, key=order_of)), timeout_us)
+    return [fact for facts in months.values() for fact in facts]
 
 
 def stated(facts: list[Fact], unit: str) -> list[dict[str, Any]]:

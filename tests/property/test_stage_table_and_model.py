@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from contextlib import closing
-from itertools import count
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.calendar import Calendar, day_number, month_text
-from schemas.facts import Fact, PersonMonth, month_key
+from schemas.calendar import Calendar, day_number
 from schemas.times import DAY_US, parse_time_us
-from schemas.topics import JOURNEYS
-from services.journey.domain.fold import Fold, FoldRules
-from services.journey.domain.state import State
 from services.metrics.answers import Answers, CohortQuestion
 from services.metrics.domain.periods import Span
 from services.metrics.migrations import HISTORY
 from services.metrics.store import generations
 from services.metrics.store.reading import Reading
 from services.metrics.store.taking import Taking
-from services.shared.bus import Record, partition_of
+from services.shared.bus import Record
 from services.shared.db import Database, sqlite_url
 from services.shared.migrating import migrate
 from tests.model import Touchpoint, order_of
 from tests.model.stagetable import StageTable, stage_table
-from tests.property.test_model_and_domain import derived
+from tests.property.folded import derived, published
 from tests.property.test_model_journeys import histories
 
 TICK_US = 6 * 3600 * 1_000_000
@@ -38,7 +31,6 @@ TICK_US = 6 * 3600 * 1_000_000
 TIMEOUT_US = 10 * DAY_US
 START_US = parse_time_us("2026-01-20T00:00:00Z")
 CALENDAR = Calendar("UTC")
-_numbers = count()
 
 
 def placed_in_time(history: list[Touchpoint]) -> list[Touchpoint]:
@@ -46,23 +38,8 @@ def placed_in_time(history: list[Touchpoint]) -> list[Touchpoint]:
     return [touchpoint | {"time_us": START_US + touchpoint["time_us"] * TICK_US + 1234} for touchpoint in history]
 
 
-def published(person: UUID, history: list[Touchpoint]) -> list[Record]:
-    """The records of one person, as the relay publishes them."""
-    rules = FoldRules(classify=lambda page, campaign: "direct", timeout_us=TIMEOUT_US)
-    fold = Fold(person, rules, State(), None)
-    for touchpoint in sorted(history, key=order_of):
-        fold.advance(derived(touchpoint))
-    fold.finish()
-    months: defaultdict[int, list[Fact]] = defaultdict(list)
-    for (month, _), fact in fold.facts.items():
-        if fact is not None:
-            months[month].append(fact)
-    records = []
-    for month, facts in months.items():
-        value = PersonMonth(person_id=str(person), month=month_text(month), version=1, facts=facts)
-        key = month_key(str(person), month_text(month))
-        records.append(Record(JOURNEYS, partition_of(key, 3), next(_numbers), key, msgspec.json.encode(value), 0))
-    return records
+def records_of(person: UUID, history: list[Touchpoint]) -> list[Record]:
+    return published(person, map(derived, sorted(history, key=order_of)), TIMEOUT_US)
 
 
 def answered(file: Path, people: list[list[Touchpoint]], question: CohortQuestion) -> tuple[int, list[dict[str, object]]]:
@@ -71,7 +48,7 @@ def answered(file: Path, people: list[list[Touchpoint]], question: CohortQuestio
         migrate(database, HISTORY)
         with database.transaction() as tx:
             generation = generations.open_generation(database, tx, generations.generation_hash("UTC"))
-            records = [record for number, history in enumerate(people) for record in published(UUID(int=number), history)]
+            records = [record for number, history in enumerate(people) for record in records_of(UUID(int=number), history)]
             Taking(database, CALENDAR).take(tx, generation.number, records)
         with database.snapshot() as tx:
             return Answers(Reading(database, tx, generation.number), CALENDAR).stages(question)
