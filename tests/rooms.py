@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from schemas.calendar import Calendar, day_number, month_text
@@ -21,7 +23,7 @@ from services.metrics.store.reading import Reading
 from services.metrics.store.tables import METADATA
 from services.metrics.store.taking import Taking
 from services.shared.bus import Record, partition_of
-from services.shared.db import Database
+from services.shared.db import Database, sqlite_url
 from services.shared.migrating import migrate
 from tests.property import journey_store
 
@@ -36,6 +38,16 @@ def accepted(items: Iterable[Mapping[str, Any]], source: str = "shop", received_
     batch = accept(raw, Arrival(source, source, received_us, lambda index: f"{index:03}"), Identities())
     assert not batch.rejected, batch.results
     return [one.value for one in batch.touchpoints]
+
+
+@contextmanager
+def rooms_in(folder: Path) -> Iterator[Rooms]:
+    """Rooms with their databases in a folder."""
+    with ExitStack() as stack:
+        databases = [Database(sqlite_url(folder / name), durable=False) for name in ("journey", "metrics")]
+        for database in databases:
+            stack.callback(database.close)
+        yield Rooms(*databases)
 
 
 class Rooms:

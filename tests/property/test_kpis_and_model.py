@@ -4,7 +4,6 @@ the whole set gives."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from random import Random
 from typing import Any
 
@@ -16,13 +15,12 @@ from schemas.calendar import day_number, day_text
 from schemas.commands import Action
 from schemas.touchpoint import Campaign, Case, Order, Page, Referral, Review, Survey
 from services.metrics.domain.catalogue import KPI_BY_ID, KPIS
-from services.shared.db import Database, sqlite_url
 from tests.builders import DAY_US, MINUTE_US, START_US, body, link, touchpoint
 from tests.model.kpis import Hours, Number, numbers, world
 from tests.model.reading import read_all
 from tests.property.journey_store import Record
 from tests.property.test_store_and_model import decided
-from tests.rooms import Rooms
+from tests.rooms import Rooms, rooms_in
 
 ELSEWHERE = {
     "test_loyalty_and_model": {
@@ -198,12 +196,8 @@ class History:
 
 @pytest.fixture(scope="module")
 def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rooms]:
-    folder = tmp_path_factory.mktemp("rooms")
-    with ExitStack() as stack:
-        databases = [Database(sqlite_url(folder / name), durable=False) for name in ("journey", "metrics")]
-        for database in databases:
-            stack.callback(database.close)
-        yield Rooms(*databases)
+    with rooms_in(tmp_path_factory.mktemp("rooms")) as rooms:
+        yield rooms
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))

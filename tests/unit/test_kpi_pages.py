@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,20 +13,15 @@ from services.metrics.domain.contact_formulas import price_of, priced
 from services.metrics.domain.kpis import Kpi
 from services.metrics.examples import AS_OF, FROM, TO, Story, by_kpi, stories
 from services.metrics.pages import pages
-from services.shared.db import Database, sqlite_url
-from tests.rooms import Rooms, accepted
+from tests.rooms import Rooms, accepted, rooms_in
 
 DOCS = Path(__file__).parents[2] / "docs" / "kpis"
 
 
 @pytest.fixture(scope="module")
 def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rooms]:
-    folder = tmp_path_factory.mktemp("rooms")
-    with ExitStack() as stack:
-        databases = [Database(sqlite_url(folder / name), durable=False) for name in ("journey", "metrics")]
-        for database in databases:
-            stack.callback(database.close)
-        yield Rooms(*databases)
+    with rooms_in(tmp_path_factory.mktemp("rooms")) as rooms:
+        yield rooms
 
 
 @pytest.mark.parametrize("story", stories(), ids=lambda story: next(iter(story.answers)))
