@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from schemas.calendar import NEVER, Calendar, first_day_of_month, month_of_day
 from services.metrics.domain.cubes import Cube, Dims
-from services.metrics.domain.periods import Grain, Segment, Span, segments, start_of
+from services.metrics.domain.periods import Asked, Grain, Segment, Span, segments, start_of
 from services.metrics.domain.rollups import Counts, Sums, add_counts
 from services.metrics.store.packing import merged
 from services.metrics.store.places import FOREVER, Place
@@ -49,17 +48,6 @@ class Figures:
                     kept.spread(among, counts)
         kept.totals = {dims: values for dims, values in kept.totals.items() if any(values)}
         return kept
-
-
-class Asked(Protocol):
-    """What of a question decides which rows are read."""
-
-    @property
-    def span(self) -> Span: ...
-    @property
-    def grain(self) -> Grain: ...
-    @property
-    def as_of_us(self) -> int: ...
 
 
 def gather(reading: Reading, calendar: Calendar, cube: Cube, names: tuple[str, ...], question: Asked) -> dict[int, Figures]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from schemas.calendar import Calendar
 from services.metrics.domain.contacts import hour_of_week
 from services.metrics.domain.cubes import Cube, Dims
-from services.metrics.domain.periods import Grain, Span, start_of
-from services.metrics.figures import Asked, gather
+from services.metrics.domain.periods import Asked, Grain, Span, start_of
+from services.metrics.figures import gather
 from services.metrics.store.reading import Reading
 
 

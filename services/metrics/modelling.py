@@ -10,7 +10,8 @@ from services.metrics.domain.attribution import MILLIONTHS, set_of
 from services.metrics.domain.credit import Model
 from services.metrics.domain.cubes import BY_NAME, Cube, Dims
 from services.metrics.domain.path_models import Paths, markov, shapley
-from services.metrics.figures import Asked, Figures, add_to, gather
+from services.metrics.domain.periods import Asked
+from services.metrics.figures import Figures, add_to, gather
 from services.metrics.store.reading import Reading
 
 _APART = ("currency", "stage")

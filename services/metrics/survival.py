@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from schemas.calendar import Calendar
 from services.metrics.domain.cubes import BY_NAME
 from services.metrics.domain.histogram import BUCKETS
-from services.metrics.domain.periods import Grain, Span, start_of
+from services.metrics.domain.periods import Asked, Grain, Span, start_of
 from services.metrics.domain.stay_kpis import censored
-from services.metrics.figures import Asked, Figures, gather
+from services.metrics.figures import Figures, gather
 from services.metrics.store.reading import Reading
 
 _WIDTH = len(BY_NAME["stays"].measures)

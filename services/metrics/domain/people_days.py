@@ -8,23 +8,17 @@ from typing import NamedTuple, Protocol
 from schemas.calendar import NEVER, Calendar
 from services.metrics.domain.contribution import Contribution
 from services.metrics.domain.cube import Cube, Dims
-from services.metrics.domain.periods import Grain, Span, spans
+from services.metrics.domain.periods import Asked, Span, spans
 
 
-class Asked(Protocol):
+class AskedWithin(Asked, Protocol):
     """What of a question decides who is counted. `window` 0: as long as the period."""
 
-    @property
-    def span(self) -> Span: ...
-    @property
-    def grain(self) -> Grain: ...
-    @property
-    def as_of_us(self) -> int: ...
     @property
     def window(self) -> int: ...
 
 
-def of_periods(found: Iterable[Contribution], cube: Cube, question: Asked, calendar: Calendar) -> Iterator[Contribution]:
+def of_periods(found: Iterable[Contribution], cube: Cube, question: AskedWithin, calendar: Calendar) -> Iterator[Contribution]:
     """Contributions to the cubes of days, as contributions to a cube `loyalty.*` of the periods asked about."""
     periods = spans(question.span, question.grain)
     for one in found:
@@ -61,7 +55,7 @@ def _day_of(one: Contribution, as_of_us: int, calendar: Calendar) -> _Day | None
     return None
 
 
-def _measures(of: _Day, span: Span, question: Asked, calendar: Calendar) -> Iterator[tuple[str, int]]:
+def _measures(of: _Day, span: Span, question: AskedWithin, calendar: Calendar) -> Iterator[tuple[str, int]]:
     """What a day adds to one period, each with its sign."""
     day, previous, (start, end) = of.day, of.previous, span
     is_by_order = of.dims[0] == "order"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from schemas.calendar import date_of, day_number, day_text, first_day_of_month, month_of_day
 from services.shared.errors import Rejected
@@ -19,6 +19,17 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+
+class Asked(Protocol):
+    """What of a question decides which rows are read."""
+
+    @property
+    def span(self) -> Span: ...
+    @property
+    def grain(self) -> Grain: ...
+    @property
+    def as_of_us(self) -> int: ...
 
 
 class Segment(NamedTuple):
