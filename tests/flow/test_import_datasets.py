@@ -20,6 +20,7 @@ from services.cli.importing.command import Imported, import_file
 from services.cli.importing.maps import Meaning
 from services.cli.importing.reading import Ready, touchpoints
 from tests.model import datasets
+from tests.parts.needed import data_set
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SOURCE = "files"
@@ -70,11 +71,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield Place(service, child.keys[SOURCE])
 
 
-def needs(path: Path) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not path.exists(), reason=f"the data set {path} is not on this machine")
-
-
-@needs(datasets.RETENTIONEERING)
+@data_set(datasets.RETENTIONEERING)
 def test_a_shops_click_stream_becomes_journeys_over_all_five_stages(place: Place) -> None:
     expected = datasets.retentioneering({})
     buyers = {row.user for row in datasets.retentioneering_rows() if row.event == "purchase"}
@@ -131,7 +128,7 @@ def the_planted_incidents_show(place: Place) -> None:
     assert datasets.PAYMENTS.count(spans[1], "support_chat") > 3 * datasets.PAYMENTS.count(spans[0], "support_chat")
 
 
-@needs(datasets.CDNOW)
+@data_set(datasets.CDNOW)
 def test_a_purchase_history_becomes_first_purchases_loyalty_and_revenue_to_the_cent(
     place: Place, pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
@@ -155,7 +152,7 @@ def test_a_purchase_history_becomes_first_purchases_loyalty_and_revenue_to_the_c
     assert place.mismatches() == [0, 0]
 
 
-@needs(datasets.CDNOW)
+@data_set(datasets.CDNOW)
 def test_customers_who_came_back_are_those_published(place: Place) -> None:
     """Purchases up to September 1997 are the published calibration; the nine months after it are as long as those before."""
     path, expected = datasets.CDNOW.with_name("CDNOW_sample.txt"), datasets.cdnow_published()
@@ -205,7 +202,7 @@ PUBLISHED_CHANNELS = {
 """What the published tables call our channels; an affiliate's link has no channel there."""
 
 
-@needs(datasets.SNOWPLOW)
+@data_set(datasets.SNOWPLOW)
 def test_visits_and_orders_are_attributed_as_published(place: Place) -> None:
     """Published paths end with a visitor's first order: those of loyalty (what converters looked at later) are left out there."""
     expected = datasets.snowplow()

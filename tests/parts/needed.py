@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -14,6 +15,12 @@ def lacking(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def data_set(path: Path) -> pytest.MarkDecorator:
+    """Marks tests that read a data set of ../shared; in CI they run, and fail, where it is missing."""
+    is_to_run = path.exists() or os.environ.get("CI") == "true"
+    return pytest.mark.skipif(not is_to_run, reason=f"the data set {path} is not on this machine")
 
 
 def program(name: str, package: str) -> str:

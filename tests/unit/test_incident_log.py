@@ -25,10 +25,11 @@ from services.metrics.domain.kpis import Answer
 from services.metrics.domain.measures import contributions
 from tests.builders import read
 from tests.model.datasets import INCIDENTS, IncidentLog, incident_log
+from tests.parts.needed import data_set
 
 MAP = Path(__file__).parents[2] / "examples" / "uci_incident_log.toml"
 HOUR_S = 3600
-pytestmark = pytest.mark.skipif(not INCIDENTS.exists(), reason=f"the data set {INCIDENTS} is not on this machine")
+pytestmark = data_set(INCIDENTS)
 
 
 @pytest.fixture(scope="module")

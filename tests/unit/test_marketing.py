@@ -12,6 +12,7 @@ from schemas import channels
 from schemas.touchpoint import Campaign, Page
 from services.journey.domain.marketing import marketing_channel
 from services.shared.errors import Misconfigured
+from tests.parts.needed import data_set
 
 RULES = channels.load()
 SNOWPLOW = Path(__file__).parents[3] / "shared" / "data" / "snowplow_fractribution"
@@ -175,7 +176,7 @@ def test_a_mistake_in_a_user_s_rules_is_named(tmp_path: Path, text: str, said: s
     assert str(tmp_path / "channels.toml") in str(failure.value)
 
 
-@pytest.mark.skipif(not SNOWPLOW.is_dir(), reason="../shared/data/snowplow_fractribution is absent")
+@data_set(SNOWPLOW)
 def test_the_published_channels_of_snowplow_s_sessions_come_out(tmp_path: Path) -> None:
     rules = rules_in(tmp_path, SNOWPLOW_RULES)
     with (SNOWPLOW / "snowplow_fractribution_channel_counts_expected.csv").open(encoding="utf-8") as table:
